@@ -1,0 +1,54 @@
+"""PyTorch opened in this process: threads, precision, devices."""
+
+from collections.abc import Mapping
+
+import torch
+
+from backends.torch import clips, decays, optimizers, schedules
+from backends.torch.trainer import TorchTrainer
+from harness.backend import Origin, Parameters, Plan
+from harness.errors import Unsupported
+from harness.problems.task import Task
+from harness.spec.cell import Cell
+
+
+class TorchBackend:
+    """Eager PyTorch: ``torch.nn`` layers, ``torch.optim``, one Python loop."""
+
+    def __init__(self, threads: int) -> None:
+        torch.set_num_threads(threads)
+
+    def versions(self) -> Mapping[str, str]:
+        # The wheel's local part ("+cpu") names the build, which facts() tells.
+        return {"torch": str(torch.__version__).partition("+")[0]}
+
+    def facts(self) -> Mapping[str, str]:
+        return {
+            "threads": str(torch.get_num_threads()),
+            "build": str(torch.__version__),
+            "matmul precision": torch.get_float32_matmul_precision(),
+            "BLAS": "MKL" if torch.backends.mkl.is_available() else "other",  # type: ignore[no-untyped-call]
+            "GPU": torch.cuda.get_device_name() if cuda() else "none",
+        }
+
+    def plan(self, cell: Cell, parameters: tuple[str, ...]) -> Plan:
+        if cell.device == "cuda" and not cuda():
+            raise Unsupported("device cuda: this PyTorch sees no GPU")
+        exact, recipe = cell.implementation == "exact", cell.recipe
+        return {
+            "model": Origin("native", "torch.nn"),
+            "loss": Origin("native", "torch.nn.functional"),
+            "optimizer": optimizers.origin(recipe, exact),
+            "clip": clips.origin(recipe.clip, exact),
+            "penalty": Origin("composed", "autograd of Σ|w|, Σw²", "torch has no penalty on a loss"),
+            "decay": decays.origin(recipe, exact),
+            "schedule": schedules.origin(recipe.schedule, exact),
+        }
+
+    def trainer(self, cell: Cell, task: Task, start: Parameters, steps: int, observe: bool) -> TorchTrainer:
+        return TorchTrainer(cell, task, start, steps, observe)
+
+
+def cuda() -> bool:
+    """Whether this PyTorch sees a GPU."""
+    return bool(torch.cuda.is_available())

@@ -1,0 +1,44 @@
+"""Analytic functions as modules: parameters in, the mean value over the batch out."""
+
+import torch
+from torch import Tensor, nn
+
+from harness.problems.task import Task
+from harness.spec.problem import Beale, Function, NoisyQuadratic, Quadratic, RandomGradients, Rosenbrock
+
+
+class Value(nn.Module):
+    """f(parameters; batch) of an analytic problem; the parameters start at zero and are loaded."""
+
+    def __init__(self, function: Function, task: Task) -> None:
+        super().__init__()
+        self.function = function
+        self.constants = {
+            name: torch.as_tensor(c, dtype=torch.get_default_dtype()) for name, c in task.constants.items()
+        }
+        for name, shape in task.shapes.items():
+            self.register_parameter(name, nn.Parameter(torch.zeros(shape)))
+
+    def forward(self, batch: Tensor) -> Tensor:
+        """The value, a scalar."""
+        if isinstance(self.function, RandomGradients):
+            flat = torch.cat([self.get_parameter("weight").flatten(), self.get_parameter("bias")])
+            return (batch @ flat).mean()
+        return value(self.function, self.get_parameter("x"), batch, self.constants)
+
+
+def value(function: Function, x: Tensor, batch: Tensor, constants: dict[str, Tensor]) -> Tensor:
+    """f(x; batch) of a function of one vector."""
+    match function:
+        case Rosenbrock(a=a, b=b):
+            return (a - x[0]).square() + b * (x[1] - x[0].square()).square()
+        case Beale():
+            c = torch.tensor([1.5, 2.25, 2.625], device=x.device)
+            powers = torch.stack([x[1], x[1] ** 2, x[1] ** 3])
+            return (c - x[0] * (1 - powers)).square().sum()
+        case Quadratic():
+            return 0.5 * torch.dot(x, constants["matrix"].to(x.device) @ x)
+        case NoisyQuadratic():
+            return 0.5 * (constants["curvatures"].to(x.device) * (x - batch).square()).sum(dim=1).mean()
+        case RandomGradients():
+            raise TypeError("random_gradients has two parameters")

@@ -1,0 +1,100 @@
+"""The training loop, as a PyTorch user writes it."""
+
+import torch
+from torch import Tensor, nn
+
+from backends.torch import functions, layers, losses, penalties
+from backends.torch.update import Update
+from harness.backend import Evaluation, Floats, Integers, Parameters, Steps
+from harness.problems.data import Part
+from harness.problems.task import Task
+from harness.spec.cell import Cell
+from harness.spec.problem import Network
+
+
+class TorchTrainer:
+    """One training run in eager PyTorch."""
+
+    def __init__(self, cell: Cell, task: Task, start: Parameters, steps: int, observe: bool) -> None:
+        self.cell, self.task, self.steps, self.observe = cell, task, steps, observe
+        self.device = torch.device(cell.device)
+        self.dtype = torch.float64 if cell.precision == "float64" else torch.float32
+        torch.set_default_dtype(self.dtype)
+        self.module = self._module().to(self.device)
+        self.named = dict(self.module.named_parameters())
+        self.weights = list(self.named.values())
+        self.parts = {name: self._part(part) for name, part in task.parts.items()}
+        self.penalty = penalties.penalty(cell.recipe.penalty, self.named, task.samples)
+        self.reset(start)
+
+    def _module(self) -> nn.Module:
+        problem = self.task.problem
+        if isinstance(problem, Network):
+            return layers.build(problem.model, self.task.parts["training"].x.shape[1:])
+        return functions.Value(problem, self.task)
+
+    def _part(self, part: Part) -> tuple[Tensor, Tensor]:
+        x, y = torch.as_tensor(part.x, dtype=self.dtype), torch.as_tensor(part.y)
+        y = y.to(self.dtype) if y.is_floating_point() else y
+        return x.to(self.device), y.to(self.device)
+
+    def _loss(self, x: Tensor, y: Tensor) -> Tensor:
+        outputs: Tensor = self.module(x)
+        problem = self.task.problem
+        return losses.loss(problem.loss, outputs, y) if isinstance(problem, Network) else outputs
+
+    @torch.no_grad()
+    def reset(self, start: Parameters) -> None:
+        # torch.optim keeps scalar state (the step) in the default dtype.
+        torch.set_default_dtype(self.dtype)
+        for name, parameter in self.named.items():
+            parameter.copy_(layers.from_canonical(name, torch.as_tensor(start[name])))
+            parameter.grad = None
+        self.update = Update(self.cell, self.named, self.steps)
+
+    def train(self, order: Integers) -> Steps:
+        x, y = self.parts["training"]
+        seen: list[Tensor] = []
+        penalised: list[Tensor] = []
+        norms: list[Tensor] = []
+        for row in torch.as_tensor(order, device=self.device).unbind(0):
+            loss = self._loss(x[row], y[row])
+            seen.append(loss.detach())
+            if self.penalty is not None:
+                extra = self.penalty()
+                penalised.append(extra.detach())
+                loss = loss + extra
+            torch.autograd.backward(loss)
+            if self.observe:
+                norms.append(torch.stack(torch._foreach_norm([w.grad for w in self.weights if w.grad is not None])))
+            self.update()
+        return Steps(_fetch(seen), _fetch(penalised, len(order)), _fetch(norms) if self.observe else None)
+
+    def gradients(self, indices: Integers) -> Parameters:
+        x, y = self.parts["training"]
+        row = torch.as_tensor(indices, device=self.device)
+        loss = self._loss(x[row], y[row])
+        loss = loss if self.penalty is None else loss + self.penalty()
+        gradients = torch.autograd.grad(loss, self.weights)
+        return {name: _canonical(name, g) for name, g in zip(self.named, gradients, strict=True)}
+
+    @torch.no_grad()
+    def evaluate(self, part: str) -> Evaluation:
+        x, y = self.parts[part]
+        problem = self.task.problem
+        if not isinstance(problem, Network):
+            return Evaluation(float(self._loss(x, y)), None)
+        outputs = self.module(x)
+        return Evaluation(float(losses.loss(problem.loss, outputs, y)), losses.metric(problem.loss, outputs, y))
+
+    def parameters(self) -> Parameters:
+        return {name: _canonical(name, w.detach()) for name, w in self.named.items()}
+
+
+def _canonical(name: str, values: Tensor) -> Floats:
+    return layers.to_canonical(name, values).cpu().double().numpy().copy()
+
+
+def _fetch(values: list[Tensor], empty: int = 0) -> Floats:
+    """One transfer a block, which is also the fence; zeros where nothing was kept."""
+    return torch.stack(values).cpu().double().numpy() if values else torch.zeros(empty).double().numpy()

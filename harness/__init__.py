@@ -1,0 +1,1 @@
+"""The framework-free half of gradgauge: what to run, how to measure it, how to judge it."""

@@ -1,0 +1,121 @@
+"""The protocol: all that the harness may ask of a framework.
+
+A backend is *declared* without importing its framework (``Declaration``), *opened* inside a worker process
+(``Backend``) and asked for a ``Trainer``, which holds one training run: parameters, data on the device, optimizer
+state, compiled code. A trainer does arithmetic; what is measured, when and how often is the harness's business.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Literal, NamedTuple, Protocol
+
+import numpy as np
+
+from harness.problems.task import Task
+from harness.spec.cell import Cell
+
+Floats = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
+Integers = np.ndarray[tuple[int, ...], np.dtype[np.int32]]
+Parameters = Mapping[str, Floats]  # name → values in the canonical layout, float64
+
+
+class Origin(NamedTuple):
+    """Where one piece of a run comes from: the framework's own, or built from its primitives, and why."""
+
+    how: Literal["native", "composed"]
+    by: str  # what computes it: "torch.optim.Adam", or the formula's name when composed
+    why: str = ""  # for composed: what the framework lacks; for shipped: where its formula is another
+
+
+Plan = Mapping[str, Origin]  # piece ("optimizer", "clip", "penalty", "decay", "schedule", "model", "loss") → origin
+
+
+class Steps(NamedTuple):
+    """What a block of training steps gave, on the host."""
+
+    loss: Floats  # (steps,) before each update, without the penalty
+    penalty: Floats  # (steps,) zeros where the recipe has none
+    norms: Floats | None  # (steps, parameters) L2 norm of each gradient tensor of loss + penalty before the clip
+
+
+class Evaluation(NamedTuple):
+    """Loss and metric over one whole part of the data."""
+
+    loss: float
+    metric: float | None  # accuracy or R²; None for analytic functions
+
+
+class Trainer(Protocol):
+    """One training run. Every method returns after the device has finished (it fences)."""
+
+    def train(self, order: Integers) -> Steps:
+        """Make one update for each row of ``order``, shape (steps, batch): indices of training samples."""
+        ...
+
+    def gradients(self, indices: Integers) -> Parameters:
+        """∇(loss + penalty) on one batch at the present parameters, before the clip; changes nothing."""
+        ...
+
+    def evaluate(self, part: str) -> Evaluation:
+        """Loss and metric on "training", "validation" or "test", in inference mode; changes nothing."""
+        ...
+
+    def parameters(self) -> Parameters:
+        """The present parameters."""
+        ...
+
+    def reset(self, start: Parameters) -> None:
+        """Back to step 0 at ``start``: as newly built, but for compiled code."""
+        ...
+
+
+class Backend(Protocol):
+    """A framework, opened in this process."""
+
+    def __init__(self, threads: int) -> None:
+        """Import the framework and have it use ``threads`` threads."""
+        ...
+
+    def versions(self) -> Mapping[str, str]:
+        """The framework's modules and their own ``__version__``: checked against the fingerprint."""
+        ...
+
+    def facts(self) -> Mapping[str, str]:
+        """What stands beside every number: device, threads as the framework reports them, BLAS, flags."""
+        ...
+
+    def plan(self, cell: Cell, parameters: tuple[str, ...]) -> Plan:
+        """Where each piece of the cell comes from. Raises ``Unsupported`` with the reason."""
+        ...
+
+    def trainer(self, cell: Cell, task: Task, start: Parameters, steps: int, observe: bool) -> Trainer:
+        """A trainer at ``start`` whose schedule spans ``steps``; with ``observe`` it returns gradient norms."""
+        ...
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """All that is known of a backend without importing its framework."""
+
+    name: str
+    title: str
+    opens: str  # "module:Class" of the Backend
+    requires: tuple[str, ...] = ()  # distributions that must be installed; their versions are in the fingerprint
+    extra: str = ""  # the extra of gradgauge that installs them
+    devices: tuple[str, ...] = ("cpu",)
+    modes: tuple[str, ...] = ("eager",)  # the first is the default
+    compiles: str = "nothing"  # what the first call compiles, in words for the report
+    precisions: tuple[str, ...] = ("float32", "float64")
+    timed: bool = True
+    flags: Mapping[str, str] = field(default_factory=dict)  # environment variables, {threads} filled in
+
+    def open(self, threads: int) -> Backend:
+        """Import the framework and open the backend."""
+        module, _, name = self.opens.partition(":")
+        backend: Backend = getattr(import_module(module), name)(threads)
+        return backend
+
+    def environment(self, threads: int) -> dict[str, str]:
+        """The variables that a worker of this backend is started with."""
+        return {name: value.format(threads=threads) for name, value in self.flags.items()}

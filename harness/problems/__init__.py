@@ -1,0 +1,1 @@
+"""The named catalogue, its data, and the start that every backend shares."""

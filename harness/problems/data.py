@@ -1,0 +1,83 @@
+"""Real data from scikit-learn's bundled sets, and the small made sets of the worked cases."""
+
+import functools
+import itertools
+from typing import NamedTuple
+
+import numpy as np
+
+from harness.spec.problem import DataSet
+
+Floats = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
+Targets = np.ndarray  # int64 labels (n,), or float64 (n, outputs)
+
+
+class Part(NamedTuple):
+    """Inputs (n, …) float64 and targets: int64 labels (n,) or float64 (n, outputs)."""
+
+    x: Floats
+    y: Targets
+
+
+def load(data: DataSet) -> dict[str, Part]:
+    """The training, validation and test parts of a data set; parts with no samples are left out.
+
+    The split is stratified by nothing and depends on ``split_seed`` alone; the scaling is fitted on the
+    training part.
+    """
+    x, y = _raw(data.name)
+    shuffled = np.random.default_rng(data.split_seed).permutation(len(x))
+    n_test, n_validation = round(len(x) * data.test), round(len(x) * data.validation)
+    test, validation, training = np.split(shuffled, [n_test, n_test + n_validation])
+    training = training[: data.training]
+    shift, scale = _scaling(data.scaling, x[training])
+    rows = {"training": training, "validation": validation, "test": test}
+    return {name: Part((x[i] - shift) / scale, y[i]) for name, i in rows.items() if len(i)}
+
+
+def _scaling(how: str, x: Floats) -> tuple[Floats, Floats]:
+    """Shift and scale per feature; a constant feature is shifted only."""
+    match how:
+        case "standard":
+            shift, scale = x.mean(axis=0), x.std(axis=0)
+        case "min_max":
+            shift, scale = x.min(axis=0), x.max(axis=0) - x.min(axis=0)
+        case _:
+            shift, scale = np.zeros(x.shape[1:]), np.ones(x.shape[1:])
+    return shift, np.where(scale > 0, scale, 1.0)
+
+
+@functools.cache
+def _raw(name: str) -> tuple[Floats, Targets]:
+    match name:
+        case "cube":
+            return _cube()
+        case "regression":
+            rng = np.random.default_rng(0)
+            return rng.standard_normal((100, 10)), rng.standard_normal((100, 2))
+        case "line":
+            rng = np.random.default_rng(0)
+            x = rng.uniform(-1, 1, (100, 1))
+            return x, 2 * x + 1 + 0.05 * rng.standard_normal((100, 1))
+        case _:
+            return _bundled(name)
+
+
+def _bundled(name: str) -> tuple[Floats, Targets]:
+    from sklearn import datasets  # takes a second to import, and only real data needs it
+
+    bunch = getattr(datasets, f"load_{name}")()
+    x = np.asarray(bunch.data, dtype=np.float64)
+    if name == "diabetes":
+        return x, np.asarray(bunch.target, dtype=np.float64)[:, None]
+    if name == "breast_cancer":
+        return x, np.asarray(bunch.target, dtype=np.float64)[:, None]
+    return x, np.asarray(bunch.target, dtype=np.int64)
+
+
+def _cube() -> tuple[Floats, Targets]:
+    """All 256 binary 2×2×2 volumes; targets: ones/8 and face-adjacent pairs of ones/12."""
+    x = np.array(list(itertools.product((0.0, 1.0), repeat=8))).reshape(-1, 2, 2, 2)
+    pairs = sum((x.take(0, axis=axis) * x.take(1, axis=axis)).reshape(len(x), -1).sum(axis=1) for axis in (1, 2, 3))
+    ones = x.reshape(len(x), -1).sum(axis=1)
+    return x, np.stack([ones / 8, pairs / 12], axis=1)

@@ -1,0 +1,131 @@
+"""What every spec is: frozen plain data that refuses invalid values and hashes to a stable key."""
+
+import difflib
+import hashlib
+import math
+import re
+from collections.abc import Callable
+from typing import Annotated, Any, TypeVar, get_args
+
+import msgspec
+import tomli_w
+
+from harness.errors import InvalidInput
+
+S = TypeVar("S", bound="Spec")
+
+Positive = Annotated[float, msgspec.Meta(gt=0)]
+NonNegative = Annotated[float, msgspec.Meta(ge=0)]
+Fraction = Annotated[float, msgspec.Meta(ge=0, lt=1)]  # moment decay rates: [0, 1)
+Count = Annotated[int, msgspec.Meta(ge=1)]
+Index = Annotated[int, msgspec.Meta(ge=0)]
+
+
+class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Base of all specs.
+
+    Values are checked when a spec is constructed, by the same rules as when it is read from
+    a file, so a spec that exists is valid. An ``int`` given for a ``float`` becomes a float, which
+    keeps the key independent of how a number was written.
+    """
+
+    def __post_init__(self) -> None:
+        for field in msgspec.structs.fields(self):
+            value = getattr(self, field.name)
+            try:
+                checked = msgspec.convert(value, field.type)
+            except msgspec.ValidationError as error:
+                raise InvalidInput(f"{self.spelling()}.{field.name} = {value!r}: {error}") from None
+            if isinstance(checked, float) and not math.isfinite(checked):
+                raise InvalidInput(f"{self.spelling()}.{field.name} = {value!r}: must be finite")
+            msgspec.structs.force_setattr(self, field.name, checked)
+        self.check()
+
+    def check(self) -> None:
+        """Refuse combinations of fields that make no sense (override; raise ``InvalidInput``)."""
+
+    @classmethod
+    def spelling(cls) -> str:
+        """The name under which files and the command line know this kind."""
+        tag = cls.__struct_config__.tag
+        return str(tag) if tag is not None else cls.__name__.lower()
+
+
+class Piece(Spec, frozen=True, tag_field="kind"):
+    """Base of specs that are one of several kinds: files name the kind by the subclass's ``tag``."""
+
+
+def canonical(value: Any) -> Any:
+    """A spec as plain builtins without the fields that stand at their default.
+
+    Leaving defaults out means that a field added later changes no key made earlier.
+    """
+    if isinstance(value, Spec):
+        tag = value.__struct_config__.tag
+        plain: dict[str, Any] = {} if tag is None else {"kind": tag}
+        for field in msgspec.structs.fields(value):
+            item = getattr(value, field.name)
+            if field.required or item != field.default:
+                plain[field.name] = canonical(item)
+        return plain
+    if isinstance(value, tuple | list):
+        return [canonical(item) for item in value]
+    return value
+
+
+def key(spec: Spec) -> str:
+    """A stable hash of a spec: 16 hexadecimal digits (64 bits) of SHA-256 over its canonical JSON."""
+    encoded = msgspec.json.encode(canonical(spec), order="deterministic")
+    return hashlib.sha256(encoded).hexdigest()[:16]
+
+
+def to_json(spec: Spec) -> bytes:
+    """A spec as canonical JSON."""
+    return msgspec.json.encode(canonical(spec), order="deterministic")
+
+
+def to_toml(spec: Spec) -> str:
+    """A spec as TOML that a person can edit: every field that is set, defaults included."""
+    return tomli_w.dumps(_without_none(msgspec.to_builtins(spec)))
+
+
+def from_json(kind: type[S], text: bytes | str) -> S:
+    """Read a spec; ``InvalidInput`` says which field is wrong and why."""
+    return _read(kind, msgspec.json.decode, text)
+
+
+def from_toml(kind: type[S], text: bytes | str) -> S:
+    """Read a spec; ``InvalidInput`` says which field is wrong and why."""
+    return _read(kind, msgspec.toml.decode, text)
+
+
+def _read(kind: type[S], decode: Callable[..., S], text: bytes | str) -> S:
+    try:
+        return decode(text, type=kind)
+    except msgspec.DecodeError as error:
+        raise InvalidInput(f"not a {kind.spelling()}: {error}{_hint(kind, str(error))}") from None
+
+
+def _hint(kind: type[Spec], message: str) -> str:
+    """The nearest valid names for a misspelt field."""
+    misspelt = re.search("unknown field `([^`]*)`", message)
+    if misspelt is None:
+        return ""
+    near = difflib.get_close_matches(misspelt.group(1), _field_names(kind), n=3, cutoff=0.5)
+    return f" (did you mean {' or '.join(near)}?)" if near else ""
+
+
+def _field_names(annotation: Any) -> set[str]:
+    if isinstance(annotation, type) and issubclass(annotation, Spec):
+        fields = msgspec.structs.fields(annotation)
+        return {f.name for f in fields}.union(*(_field_names(f.type) for f in fields))
+    return set().union(*(_field_names(inner) for inner in get_args(annotation)))
+
+
+def _without_none(value: Any) -> Any:
+    """TOML has no null: a field that is None is left out."""
+    if isinstance(value, dict):
+        return {name: _without_none(item) for name, item in value.items() if item is not None}
+    if isinstance(value, list | tuple):
+        return [_without_none(item) for item in value]
+    return value

@@ -1,0 +1,52 @@
+"""Cell = problem × recipe × budget × backend × implementation × device × precision × mode × seed: one training run."""
+
+from typing import Literal
+
+from harness.errors import InvalidInput
+from harness.spec.base import Count, Index, Spec
+from harness.spec.problem import Problem
+from harness.spec.recipe import Recipe
+
+
+class Budget(Spec, frozen=True):
+    """How long, and in which batches. Either ``steps`` or ``epochs``; ``batch`` is in samples, or "full".
+
+    An epoch visits the training samples in a new order; its last, incomplete batch is dropped.
+    """
+
+    steps: Count | None = None
+    epochs: Count | None = None
+    batch: Count | Literal["full"] = 32
+
+    def check(self) -> None:
+        if (self.steps is None) == (self.epochs is None):
+            raise InvalidInput("budget: give either steps or epochs")
+
+
+class Cell(Spec, frozen=True):
+    """One training run.
+
+    ``exact`` computes the recipe's formula to rounding; ``shipped`` runs what the framework ships under
+    that name with these words. ``mode`` default is the backend's idiomatic way to run a step.
+    """
+
+    problem: Problem
+    recipe: Recipe
+    budget: Budget
+    backend: str
+    implementation: Literal["exact", "shipped"] = "exact"
+    device: str = "cpu"
+    precision: Literal["float32", "float64"] = "float32"
+    mode: str = "default"
+    seed: Index = 0
+
+
+class Case(Spec, frozen=True):
+    """A named entry of the catalogue: a problem with the recipe and budget that its source gives."""
+
+    name: str
+    about: str
+    problem: Problem
+    recipe: Recipe
+    budget: Budget
+    target: float | None = None  # the metric (validation part) that counts as solved; a loss for functions

@@ -1,0 +1,98 @@
+"""Problem = data set × model × initialisation × loss, or an analytic function."""
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from harness.errors import InvalidInput
+from harness.spec.base import Count, Fraction, Index, Piece, Positive, Spec
+from harness.spec.initialisations import Initialisation, Scaled
+from harness.spec.layers import Layer
+from harness.spec.losses import Loss
+
+
+class DataSet(Spec, frozen=True):
+    """Named data, split into training, validation and test parts by a fixed seed.
+
+    ``test`` and ``validation`` are shares of the samples; ``training`` caps the number of training
+    samples. ``scaling`` is fitted on the training part only and applied to all.
+    """
+
+    name: Literal["digits", "breast_cancer", "wine", "iris", "diabetes", "cube", "regression", "line"]
+    scaling: Literal["none", "standard", "min_max"] = "standard"
+    validation: Fraction = 0.15
+    test: Fraction = 0.2
+    training: Count | None = None
+    split_seed: Index = 0
+
+    def check(self) -> None:
+        if self.validation + self.test >= 1:
+            raise InvalidInput(
+                f"data {self.name}: validation {self.validation} + test {self.test} leave nothing to train on"
+            )
+
+
+class Network(Piece, frozen=True, tag="network"):
+    """A feed-forward network trained on data."""
+
+    data: DataSet
+    model: tuple[Layer, ...]
+    loss: Loss
+    initialisation: Initialisation = Scaled()
+
+    def check(self) -> None:
+        if not self.model:
+            raise InvalidInput("network.model is empty: give at least one layer")
+
+
+class Rosenbrock(Piece, frozen=True, tag="rosenbrock"):
+    """f(x) = (a − x₀)² + b(x₁ − x₀²)²; minimum 0 at (a, a²) (Rosenbrock 1960)."""
+
+    start: tuple[float, float] = (-1.2, 1.0)
+    a: float = 1.0
+    b: Positive = 100.0
+
+
+class Quadratic(Piece, frozen=True, tag="quadratic"):
+    """f(x) = ½ xᵀAx, eigenvalues log-spaced from 1 to ``condition``; minimum 0 at 0.
+
+    ``rotated`` turns A's eigenvectors away from the axes by a fixed random rotation, so that methods
+    that scale each coordinate on its own gain nothing from the alignment. Starts at all ones.
+    """
+
+    condition: Annotated[float, msgspec.Meta(ge=1)] = 100.0
+    dimension: Annotated[int, msgspec.Meta(ge=2)] = 10
+    rotated: bool = False
+
+
+class Beale(Piece, frozen=True, tag="beale"):
+    """f(x) = Σᵢ (cᵢ − x₀(1 − x₁ⁱ))², c = (1.5, 2.25, 2.625), i = 1, 2, 3; minimum 0 at (3, ½) (Beale 1958)."""
+
+    start: tuple[float, float] = (1.0, 1.0)
+
+
+class NoisyQuadratic(Piece, frozen=True, tag="noisy_quadratic"):
+    """f(x) = mean over the batch of ½ Σᵢ hᵢ(xᵢ − ξᵢ)², hᵢ = 1/i, ξᵢ ~ N(0, 1/hᵢ).
+
+    So the gradient noise has covariance H, as in the noisy quadratic model of Zhang et al. 2019.
+    The ``samples`` draws of ξ are made once and stand in for a training set; starts at all ones.
+    """
+
+    dimension: Annotated[int, msgspec.Meta(ge=1)] = 20
+    samples: Count = 1024
+
+
+class RandomGradients(Piece, frozen=True, tag="random_gradients"):
+    """f(w; ξ) = ⟨W, ξ_W⟩ + ⟨b, ξ_b⟩: its gradient is ξ itself, whatever the parameters.
+
+    W has shape (6, 4), b (5,). With batch 1 it feeds one shared sequence of gradients of size
+    ``scale`` to an optimizer, which is how update rules are compared apart from everything else.
+    """
+
+    scale: Positive = 1.0
+    samples: Count = 64
+
+
+Function = Rosenbrock | Quadratic | Beale | NoisyQuadratic | RandomGradients
+Problem = Network | Rosenbrock | Quadratic | Beale | NoisyQuadratic | RandomGradients
+FUNCTIONS: tuple[type[Function], ...] = (Rosenbrock, Quadratic, Beale, NoisyQuadratic, RandomGradients)

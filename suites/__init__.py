@@ -1,0 +1,1 @@
+"""asv benchmarks and the raw loops that the harness is held against."""
