@@ -20,6 +20,10 @@ class WorkerFailed(GradgaugeError):
     """A worker process crashed, answered nonsense or ran past its limit."""
 
 
+class NothingMeasured(GradgaugeError):
+    """There is nothing to report on (exit code 3)."""
+
+
 def unknown(kind: str, asked: str, allowed: Iterable[str]) -> InvalidInput:
     """The error for a name that does not exist, naming the nearest valid ones.
 

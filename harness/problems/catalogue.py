@@ -113,6 +113,13 @@ _CASES = (
         Recipe(Adam(lr=0.01)),
         Budget(steps=20, batch=1),
     ),
+    Case(
+        "random-gradients-1e-4",
+        "the same sequence, ten thousand times smaller: where ε stands begins to matter",
+        RandomGradients(scale=1e-4),
+        Recipe(Adam(lr=0.01)),
+        Budget(steps=20, batch=1),
+    ),
 )
 
 CATALOGUE: dict[str, Case] = {case.name: case for case in _CASES}

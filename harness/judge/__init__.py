@@ -1,0 +1,1 @@
+"""From records to verdicts: what the numbers say, with their tolerance or interval."""

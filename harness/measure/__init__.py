@@ -1,0 +1,1 @@
+"""What is measured, given a trainer: the half that runs inside a worker."""

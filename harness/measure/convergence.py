@@ -1,0 +1,44 @@
+"""How training goes: losses, metrics on every part, gradient norms. No clock: see ``speed``."""
+
+import numpy as np
+
+from harness.backend import Trainer
+from harness.measure.run import Outcome, Run, first_not_finite
+from harness.measure.series import Series, series
+from harness.spec.job import Convergence
+
+
+def measure(run: Run, what: Convergence) -> Outcome:
+    """Train to the budget's end, or to the first loss that is not finite.
+
+    Series ``loss`` and ``penalty`` of every step (before its update), ``loss/PART`` and ``metric/PART`` at the
+    evaluations (step = updates made), ``gradient_norm`` per tensor every few steps, before the clip.
+    """
+    trainer = run.trainer(observe=True)
+    moments = np.unique(np.linspace(0, len(run.order), what.evaluations + 1).round().astype(int))
+    found = _evaluate(run, trainer, 0)
+    for begin, end in zip(moments[:-1], moments[1:], strict=True):
+        steps = trainer.train(run.order[begin:end])
+        at = np.arange(begin, end)
+        found.append(series("loss", steps.loss, at))
+        if steps.penalty.any():
+            found.append(series("penalty", steps.penalty, at))
+        if steps.norms is not None:
+            kept = at % what.norms_every == 0
+            for column, name in enumerate(run.task.parameters):
+                found.append(series("gradient_norm", steps.norms[kept, column], at[kept], name))
+        diverged = first_not_finite(steps.loss)
+        if diverged is not None:
+            return Outcome(found, int(begin) + diverged)
+        found += _evaluate(run, trainer, int(end))
+    return Outcome(found)
+
+
+def _evaluate(run: Run, trainer: Trainer, step: int) -> list[Series]:
+    found = []
+    for part in run.task.parts:
+        loss, metric = trainer.evaluate(part)
+        found.append(series(f"loss/{part}", [loss], [step]))
+        if metric is not None:
+            found.append(series(f"metric/{part}", [metric], [step]))
+    return found

@@ -1,0 +1,66 @@
+"""Seconds: steady steps in blocks, and the first call."""
+
+import gc
+import time
+
+import numpy as np
+
+from harness.backend import Trainer
+from harness.measure.run import Outcome, Run
+from harness.measure.series import series
+from harness.spec.job import Speed
+
+
+class Stopwatch:
+    """Times blocks of steps of one opened run, each from the same start, between two fences."""
+
+    def __init__(self, run: Run, what: Speed) -> None:
+        self.run, self.what = run, what
+        pilot = 20
+        self.trainer = self._trainer(pilot)
+        self.trainer.train(self.order[: what.warm_up])
+        self._clock(what.warm_up, pilot)
+        seconds = self._clock(what.warm_up, pilot)
+        self.steps = max(5, round(what.block_seconds / seconds))
+        self.trainer = self._trainer(self.steps)
+        self.block()
+
+    def _trainer(self, steps: int) -> Trainer:
+        total = max(len(self.run.order), self.what.warm_up + steps)
+        self.order = self.run.extended(total)
+        return self.run.build(False, total)
+
+    def block(self) -> float:
+        """Seconds a step over one block; starting over and warming up stay outside the clock."""
+        self.trainer.reset(self.run.start)
+        self.trainer.train(self.order[: self.what.warm_up])
+        return self._clock(self.what.warm_up, self.steps)
+
+    def _clock(self, begin: int, steps: int) -> float:
+        rows = self.order[begin : begin + steps]
+        gc.collect()
+        gc.disable()
+        try:
+            started = time.perf_counter()
+            self.trainer.train(rows)
+            return (time.perf_counter() - started) / len(rows)
+        finally:
+            gc.enable()
+
+
+def first_call(run: Run, import_seconds: float) -> Outcome:
+    """Seconds to import the framework, to build, to make the first step (trace and compile) and the second."""
+    started = time.perf_counter()
+    trainer = run.trainer()
+    built = time.perf_counter()
+    trainer.train(run.order[:1])
+    first = time.perf_counter()
+    trainer.train(run.order[1:2])
+    second = time.perf_counter()
+    phases = {
+        "import": import_seconds,
+        "build": built - started,
+        "first_step": first - built,
+        "second_step": second - first,
+    }
+    return Outcome([series(f"{name}_seconds", np.array([seconds])) for name, seconds in phases.items()])

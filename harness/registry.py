@@ -1,0 +1,52 @@
+"""Names → backends, by entry point; those that cannot run here, with the reason and the cure."""
+
+import functools
+from importlib import import_module, metadata
+
+from harness.backend import Declaration
+from harness.errors import InvalidInput, unknown
+
+GROUP = "gradgauge.backends"
+
+
+@functools.cache
+def declared() -> dict[str, Declaration]:
+    """Every backend that an installed distribution declares. Imports no framework."""
+    found = {point.name: point.load() for point in metadata.entry_points(group=GROUP)}
+    order = ("reference", "numpy", "torch", "tensorflow", "jax")
+    return {name: found[name] for name in sorted(found, key=lambda n: (order.index(n) if n in order else 99, n))}
+
+
+def find(name: str) -> Declaration:
+    """A backend by name, or by ``package.module:ATTRIBUTE`` of one's own."""
+    if ":" not in name:
+        if name not in declared():
+            raise unknown("backend", name, declared())
+        return declared()[name]
+    module, _, attribute = name.partition(":")
+    try:
+        declaration = getattr(import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise InvalidInput(f"backend {name!r}: {error}. Give package.module:ATTRIBUTE of a Declaration") from None
+    if not isinstance(declaration, Declaration):
+        raise InvalidInput(f"backend {name!r} is a {type(declaration).__name__}, not a harness.backend.Declaration")
+    return declaration
+
+
+def versions(declaration: Declaration) -> dict[str, str | None]:
+    """The installed version of each distribution that a backend needs; None where it is missing."""
+    found: dict[str, str | None] = {}
+    for distribution in declaration.requires:
+        try:
+            found[distribution] = metadata.version(distribution)
+        except metadata.PackageNotFoundError:
+            found[distribution] = None
+    return found
+
+
+def missing(declaration: Declaration) -> str | None:
+    """Why a backend cannot run in this interpreter, with the line that installs what is missing."""
+    absent = [name for name, version in versions(declaration).items() if version is None]
+    if not absent:
+        return None
+    return f"{', '.join(absent)} not installed: pip install 'gradgauge[{declaration.extra}]' -c constraints.txt"

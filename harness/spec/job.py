@@ -1,0 +1,65 @@
+"""Job = cell × what is measured × environment: what one record answers."""
+
+from typing import Literal
+
+from harness.spec.base import Count, Index, Piece, Spec
+from harness.spec.cell import Cell
+
+Status = Literal["ok", "diverged", "failed", "timeout", "unsupported"]
+FINAL: frozenset[Status] = frozenset(("ok", "diverged", "unsupported"))  # the others run again with --retry
+
+
+class Agreement(Piece, frozen=True, tag="agreement"):
+    """Gradients of the first batch at the start, and the parameters after the budget's steps.
+
+    ``ulp`` moves every initial value to its neighbour first: the reference's response to that is the
+    yardstick of what rounding alone may do.
+    """
+
+    gradients: bool = True
+    ulp: bool = False
+
+
+class Convergence(Piece, frozen=True, tag="convergence"):
+    """Loss of every step; loss and metric of every part at ``evaluations`` moments; norms every few steps."""
+
+    evaluations: Count = 10
+    norms_every: Count = 5
+
+
+class Speed(Piece, frozen=True, tag="speed"):
+    """Seconds of ``blocks`` blocks of steps, each of about ``block_seconds``, after ``warm_up`` steps."""
+
+    blocks: Count = 10
+    block_seconds: float = 0.05
+    warm_up: Index = 20
+
+
+class FirstCall(Piece, frozen=True, tag="first_call"):
+    """Seconds to import, build, and make the first and second step, in a new process each time."""
+
+    processes: Count = 1
+
+
+Measure = Agreement | Convergence | Speed | FirstCall
+TIMED = (Speed, FirstCall)  # these get the machine to themselves
+
+
+class Environment(Spec, frozen=True):
+    """What a number depends on beside the cell."""
+
+    python: str  # version of the interpreter
+    packages: dict[str, str]  # distribution → version
+    code: str  # hash of the sources that compute and measure
+    data: str  # hash of the problem's data
+    machine: str  # processor and cores
+    threads: Count
+    flags: dict[str, str]  # environment variables that the worker is started with
+
+
+class Job(Spec, frozen=True):
+    """One question; its key names the record that answers it."""
+
+    cell: Cell
+    measure: Measure
+    environment: Environment

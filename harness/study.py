@@ -1,0 +1,182 @@
+"""A study: a named set of grids, and the jobs that they stand for."""
+
+import itertools
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from harness import environment, registry, selectors
+from harness.errors import InvalidInput, unknown
+from harness.problems import catalogue
+from harness.problems import task as tasks
+from harness.spec.base import Count, Spec, from_toml, key
+from harness.spec.cell import Budget, Case, Cell
+from harness.spec.job import TIMED, Job, Measure
+from harness.spec.recipe import NoDecay, NoPenalty, Recipe, touched
+from harness.spec.spellings import refuse_conflict
+
+DEFAULT_THREADS = 1  # one thread a worker: the sizes here gain nothing from more, and results repeat to the last bit
+
+
+class Grid(Spec, frozen=True):
+    """The product of its selections (see ``harness.selectors``); what is left empty comes from the problem's case."""
+
+    measure: Measure
+    problems: tuple[str, ...]
+    optimizers: tuple[str, ...] = ()
+    clips: tuple[str, ...] = ()
+    penalties: tuple[str, ...] = ()
+    decays: tuple[str, ...] = ()
+    schedules: tuple[str, ...] = ()
+    backends: tuple[str, ...] = ()  # empty: all that are installed
+    implementation: Literal["exact", "shipped"] = "exact"
+    devices: tuple[str, ...] = ("cpu",)
+    precisions: tuple[Literal["float32", "float64"], ...] = ("float32",)
+    modes: tuple[str, ...] = ("default",)
+    seeds: Count = 1
+    steps: Count | None = None
+    epochs: Count | None = None
+    batch: Count | Literal["full"] | None = None
+
+
+class Study(Spec, frozen=True):
+    """A named set of grids."""
+
+    name: str
+    about: str
+    grids: tuple[Grid, ...]
+
+
+def overridden(study: Study, **changes: Any) -> Study:
+    """The study with some selections replaced in every grid (those given as None or empty are kept)."""
+    given = {name: value for name, value in changes.items() if value not in (None, ())}
+    if "steps" in given:
+        given["epochs"] = None
+    if "epochs" in given:
+        given["steps"] = None
+    grids = tuple(msgspec.structs.replace(grid, **given) for grid in study.grids)
+    return msgspec.structs.replace(study, grids=grids)
+
+
+def jobs(study: Study, threads: int = DEFAULT_THREADS, pythons: Mapping[str, str] | None = None) -> list[Job]:
+    """Every job of a study, once; refuses what does not exist before anything runs."""
+    pythons = pythons or {}
+    found: dict[str, Job] = {}
+    for grid in study.grids:
+        for cell in cells(grid):
+            python = interpreter(cell.backend, pythons)
+            job = Job(cell, grid.measure, environment.fingerprint(python, cell.backend, cell.problem, threads))
+            found.setdefault(key(job), job)
+    if not found:
+        raise InvalidInput(f"the selection of {study.name} is empty: no backend that is installed fits it")
+    return list(found.values())
+
+
+def cells(grid: Grid) -> list[Cell]:
+    """Every cell of a grid, checked against the problem."""
+    found = []
+    for name in selectors.names(grid.problems):
+        case = find_case(name)
+        task = tasks.make(case.problem)
+        budget = _budget(grid, case)
+        tasks.batch_size(task.samples, budget)
+        for recipe in recipes(grid, case):
+            for piece in (recipe.penalty, recipe.decay):
+                if not isinstance(piece, NoPenalty | NoDecay):
+                    touched(piece.on, task.parameters)
+            found += _cells(grid, case, recipe, budget)
+    return found
+
+
+def _cells(grid: Grid, case: Case, recipe: Recipe, budget: Budget) -> list[Cell]:
+    axes = itertools.product(
+        range(grid.seeds), selectors.names(grid.devices), grid.precisions, selectors.names(grid.modes), _backends(grid)
+    )
+    return [
+        Cell(case.problem, recipe, budget, backend, grid.implementation, device, precision, mode, seed)
+        for seed, device, precision, mode, backend in axes
+        if _fits(grid, backend, device, precision, mode)
+    ]
+
+
+def recipes(grid: Grid, case: Case) -> list[Recipe]:
+    """Every recipe of a grid; pieces that the grid leaves empty are the case's."""
+    own = case.recipe
+    optimizers = selectors.optimizers(grid.optimizers) or [(own.optimizer, NoDecay())]
+    clips = selectors.clips(grid.clips) or [own.clip]
+    penalties = selectors.penalties(grid.penalties) or [own.penalty]
+    decays = selectors.decays(grid.decays) or [NoDecay() if grid.optimizers else own.decay]
+    schedules = selectors.schedules(grid.schedules) or [own.schedule]
+    return [
+        Recipe(optimizer, clip, penalty, refuse_conflict("the optimizer", brought, decay), schedule)
+        for (optimizer, brought), clip, penalty, decay, schedule in itertools.product(
+            optimizers, clips, penalties, decays, schedules
+        )
+    ]
+
+
+def find_case(name: str) -> Case:
+    """A problem by its catalogue name, or a case in a TOML file (what ``show`` prints)."""
+    if name.endswith(".toml"):
+        return from_toml(Case, _text(name))
+    return catalogue.case(name)
+
+
+def find_study(name: str, named: Mapping[str, Study]) -> Study:
+    """A study by its name, or in a TOML file (what ``show`` prints)."""
+    if name.endswith(".toml"):
+        return from_toml(Study, _text(name))
+    if name not in named:
+        raise unknown("study", name, named)
+    return named[name]
+
+
+def interpreter(backend: str, pythons: Mapping[str, str]) -> str:
+    """The interpreter that runs a backend: this one unless another was given."""
+    return pythons.get(backend, sys.executable)
+
+
+def _text(name: str) -> str:
+    try:
+        return Path(name).read_text()
+    except OSError as error:
+        raise InvalidInput(f"cannot read {name}: {error.strerror}") from None
+
+
+def _budget(grid: Grid, case: Case) -> Budget:
+    own = case.budget
+    steps, epochs = grid.steps, grid.epochs
+    if steps is None and epochs is None:
+        steps, epochs = own.steps, own.epochs
+    return Budget(steps=steps, epochs=epochs, batch=grid.batch or own.batch)
+
+
+def _backends(grid: Grid) -> list[str]:
+    """The grid's backends, those that are asked for by name first checked for existence."""
+    asked = selectors.names(grid.backends)
+    for name in asked:
+        registry.find(name)
+    return asked or list(registry.declared())
+
+
+def _fits(grid: Grid, backend: str, device: str, precision: str, mode: str) -> bool:
+    """Whether a backend takes part; one that was not asked for by name is left out where it cannot."""
+    declaration = registry.find(backend)
+    if device not in all_devices():
+        raise unknown("device", device, all_devices())
+    if mode != "default" and mode not in declaration.modes:
+        raise unknown(f"mode of {backend}", mode, ("default", *declaration.modes))
+    asked = backend in selectors.names(grid.backends)
+    return asked or (
+        device in declaration.devices
+        and precision in declaration.precisions
+        and (declaration.timed or not isinstance(grid.measure, TIMED))
+    )
+
+
+def all_devices() -> tuple[str, ...]:
+    """Every device that some backend declares."""
+    return tuple(dict.fromkeys(d for b in registry.declared().values() for d in b.devices))
