@@ -80,8 +80,6 @@ def _piece(kind: str, kinds: Sequence[type[Any]], name: str, arguments: tuple[tu
 
 def _named(name: str, kind: str, fields_of: Any, arguments: tuple[tuple[str | None, Any], ...]) -> dict[str, Any]:
     """Arguments by field name; positional ones take the fields in order."""
-    if kind == "optimizer" and name not in spellings.SPELLINGS and name != "momentum":
-        raise unknown(kind, name, spellings.SPELLINGS)
     fields = tuple(fields_of(name))
     given: dict[str, Any] = {}
     for position, (field, value) in enumerate(arguments):

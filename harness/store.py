@@ -4,8 +4,10 @@ A file is written beside its place, synced and renamed, so whatever is there is 
 copying files.
 """
 
+import fcntl
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -63,16 +65,22 @@ class Store:
         self.jobs = folder / "jobs"
 
     @classmethod
-    def create(cls, folder: Path, about: Mapping[str, Any]) -> "Store":
-        """Open a run folder for writing, making it if needed."""
-        if folder.exists() and any(folder.iterdir()) and not (folder / MARK).is_file():
+    @contextmanager
+    def create(cls, folder: Path, about: Mapping[str, Any]) -> Iterator["Store"]:
+        """Open a run folder for writing, making it if needed; one writer at a time."""
+        if folder.is_file() or (folder.exists() and any(folder.iterdir()) and not (folder / MARK).is_file()):
             raise InvalidInput(f"{folder} holds other things and is no run: choose another --out")
         store = cls(folder)
         store.jobs.mkdir(parents=True, exist_ok=True)
-        for leftover in store.jobs.glob("*.part"):
-            leftover.unlink()
-        write_atomically(folder / MARK, msgspec.json.encode({"schema": SCHEMA, **about}))
-        return store
+        with (folder / "lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise InvalidInput(f"another gradgauge is writing to {folder}: choose another --out") from None
+            for leftover in store.jobs.glob("*.part"):
+                leftover.unlink()
+            write_atomically(folder / MARK, msgspec.json.encode({"schema": SCHEMA, **about}))
+            yield store
 
     @classmethod
     def open(cls, folder: Path) -> "Store":

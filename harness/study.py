@@ -3,6 +3,7 @@
 import itertools
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -61,18 +62,33 @@ def overridden(study: Study, **changes: Any) -> Study:
     return msgspec.structs.replace(study, grids=grids)
 
 
-def jobs(study: Study, threads: int = DEFAULT_THREADS, pythons: Mapping[str, str] | None = None) -> list[Job]:
+@dataclass(frozen=True)
+class Selection:
+    """The jobs of a study, and the backends that were left out because they cannot run here."""
+
+    jobs: list[Job]
+    unavailable: dict[str, str]  # backend → reason, with the line that installs it
+
+
+def select(study: Study, threads: int = DEFAULT_THREADS, pythons: Mapping[str, str] | None = None) -> Selection:
     """Every job of a study, once; refuses what does not exist before anything runs."""
     pythons = pythons or {}
+    for backend in pythons:
+        registry.find(backend)
     found: dict[str, Job] = {}
-    for grid in study.grids:
-        for cell in cells(grid):
-            python = interpreter(cell.backend, pythons)
-            job = Job(cell, grid.measure, environment.fingerprint(python, cell.backend, cell.problem, threads))
-            found.setdefault(key(job), job)
+    unavailable: dict[str, str] = {}
+    for cell, measure in [(cell, grid.measure) for grid in study.grids for cell in cells(grid)]:
+        python = interpreter(cell.backend, pythons)
+        missing = environment.ask(python, cell.backend).missing
+        if missing is not None:
+            unavailable[cell.backend] = missing
+            continue
+        job = Job(cell, measure, environment.fingerprint(python, cell.backend, cell.problem, threads))
+        found.setdefault(key(job), job)
     if not found:
-        raise InvalidInput(f"the selection of {study.name} is empty: no backend that is installed fits it")
-    return list(found.values())
+        why = "; ".join(f"{name}: {reason}" for name, reason in unavailable.items()) or "no backend fits it"
+        raise InvalidInput(f"the selection of {study.name} is empty ({why})")
+    return Selection(list(found.values()), unavailable)
 
 
 def cells(grid: Grid) -> list[Cell]:

@@ -34,10 +34,16 @@ def table(found: Sequence[Series]) -> pd.DataFrame:
     sizes = [len(s.value) // 8 for s in found]
     return pd.DataFrame(
         {
-            "series": np.repeat([s.name for s in found], sizes),
+            "series": _labels([s.name for s in found], sizes),
             "step": np.concatenate([np.frombuffer(s.step, "<i8") for s in found] or [np.zeros(0, "<i8")]),
-            "tensor": np.repeat([s.tensor for s in found], sizes),
+            "tensor": _labels([s.tensor for s in found], sizes),
             "index": np.concatenate([np.frombuffer(s.index, "<i8") for s in found] or [np.zeros(0, "<i8")]),
             "value": np.concatenate([np.frombuffer(s.value, "<f8") for s in found] or [np.zeros(0)]),
         }
     )
+
+
+def _labels(names: list[str], sizes: list[int]) -> pd.Categorical:
+    categories = list(dict.fromkeys(names))
+    codes = np.repeat(np.array([categories.index(name) for name in names], dtype=np.int32), sizes)
+    return pd.Categorical.from_codes(codes, categories=pd.Index(categories, dtype=str))

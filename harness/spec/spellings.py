@@ -44,29 +44,28 @@ SPELLINGS: dict[str, Callable[..., Optimizer | tuple[Optimizer, Decay]]] = {
     "adamw": adamw,
 }
 NINE = tuple(SPELLINGS)
+_MAKERS = {**{kind.spelling(): kind for kind in OPTIMIZERS}, **SPELLINGS}
 
 
 def optimizer(name: str, **fields: Any) -> tuple[Optimizer, Decay]:
     """The optimizer (and decay) that a spelling stands for, with these fields."""
-    makers = {**{kind.spelling(): kind for kind in OPTIMIZERS}, **SPELLINGS}
-    if name not in makers:
-        raise unknown("optimizer", name, makers)
     allowed = fields_of(name)
     for field in fields:
         if field not in allowed:
             raise unknown(f"field of {name}", field, allowed)
-    made = makers[name](**fields)
+    made = _MAKERS[name](**fields)
     return made if isinstance(made, tuple) else (made, NoDecay())
 
 
 def fields_of(name: str) -> tuple[str, ...]:
     """The fields that an optimizer's spelling takes, in the order of positional arguments."""
+    if name not in _MAKERS:
+        raise unknown("optimizer", name, SPELLINGS)
     own = {
         "heavy_ball": ("lr", "momentum", "dampening", "first", "rate"),
         "averaged_momentum": ("lr", "momentum"),
         "nesterov": ("lr", "momentum", "rate"),
-        "amsgrad": ("lr", "beta1", "beta2", "eps", "eps_placement", "amsgrad"),
-        "adam": ("lr", "beta1", "beta2", "eps", "eps_placement"),
+        "amsgrad": Adam.__struct_fields__,
         "adamw": ("lr", "weight_decay", "beta1", "beta2", "eps", "eps_placement"),
     }
     kinds = {kind.spelling(): kind for kind in OPTIMIZERS}
@@ -107,7 +106,7 @@ def _value(value: object) -> str:
         return short(value)
     if isinstance(value, tuple):
         return "(" + " ".join(str(v) for v in value) + ")"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{value:g}" if isinstance(value, float) and float(f"{value:g}") == value else str(value).lower()
 
 
 def optimizer_label(recipe: Recipe) -> str:

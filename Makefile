@@ -1,0 +1,36 @@
+# The two commands: `make run` and `make test`. Each makes .venv with the pinned versions first.
+PYTHON ?= python3.11
+BIN := .venv/bin
+PYTEST := $(BIN)/python -m pytest -q
+
+.PHONY: run test lint test-harness test-reference test-numpy test-torch test-tensorflow test-jax overhead clean
+
+run: .venv/installed
+	$(BIN)/gradgauge run
+
+# One framework a process: the backends' tests run in processes of their own, two at a time.
+test: .venv/installed lint
+	$(MAKE) -j2 --output-sync=target test-harness test-tensorflow test-jax test-torch test-numpy test-reference
+
+lint: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test-harness: .venv/installed
+	$(PYTEST) tests/harness
+
+test-reference test-numpy test-torch test-tensorflow test-jax: test-%: .venv/installed
+	$(PYTEST) tests/backends/$*
+
+# What the harness's own loop costs, beside raw expert loops, interleaved in one run.
+overhead: .venv/installed
+	$(BIN)/python -m suites.overhead
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+clean:
+	rm -rf .venv runs

@@ -1,0 +1,96 @@
+"""The training loop, in place on buffers allocated once."""
+
+import numpy as np
+
+from backends.numpy import penalties
+from backends.numpy.flat import Array, Flat
+from backends.numpy.objective import Objective
+from backends.numpy.update import Update
+from backends.reference.losses import metric
+from harness.backend import Evaluation, Floats, Integers, Parameters, Steps
+from harness.problems.data import Part
+from harness.problems.task import Task
+from harness.spec.cell import Cell
+from harness.spec.problem import Network
+
+
+class NumpyTrainer:
+    """One training run. Overflow is let through, to show as ∞ or NaN in what the run returns."""
+
+    def __init__(self, cell: Cell, task: Task, start: Parameters, steps: int, observe: bool) -> None:
+        self.recipe, self.task, self.steps, self.observe = cell.recipe, task, steps, observe
+        self.dtype = np.dtype(cell.precision)
+        self.w, self.g = Flat(task.shapes, self.dtype), Flat(task.shapes, self.dtype)
+        self.parts = {name: self._part(part) for name, part in task.parts.items()}
+        self.objectives: dict[int, Objective] = {}
+        self.penalty = penalties.penalty(cell.recipe.penalty, self.w, self.g, task.samples)
+        self.reset(start)
+
+    def _part(self, part: Part) -> Part:
+        labels = np.issubdtype(part.y.dtype, np.integer)
+        return Part(part.x.astype(self.dtype), part.y.astype(np.intp if labels else self.dtype))
+
+    def reset(self, start: Parameters) -> None:
+        for name, view in self.w.views.items():
+            view[...] = start[name]
+        self.update = Update(self.recipe, self.w, self.g, self.steps)
+
+    @np.errstate(all="ignore")
+    def train(self, order: Integers) -> Steps:
+        steps, batch = order.shape
+        seen, penalised, norms = np.zeros(steps), np.zeros(steps), np.zeros((steps, len(self.w.views)))
+        objective, penalty, update = self._objective(batch), self.penalty, self.update
+        for i, row in enumerate(order.astype(np.intp)):
+            seen[i] = self._load(objective, row).forward()
+            objective.backward()
+            if penalty is not None:
+                penalised[i] = penalty()
+            if self.observe:
+                norms[i] = self._norms()
+            update()
+        return Steps(seen, penalised, norms if self.observe else None)
+
+    @np.errstate(all="ignore")
+    def gradients(self, indices: Integers) -> Parameters:
+        objective = self._load(self._objective(len(indices)), indices.astype(np.intp))
+        objective.forward()
+        objective.backward()
+        if self.penalty is not None:
+            self.penalty()
+        return _copied(self.g)
+
+    @np.errstate(all="ignore")
+    def evaluate(self, part: str) -> Evaluation:
+        x, y = self.parts[part]
+        objective = self._objective(len(x))
+        objective.x[...], objective.y[...] = x, y
+        loss, problem = objective.forward(), self.task.problem
+        if not isinstance(problem, Network):
+            return Evaluation(loss, None)
+        return Evaluation(loss, metric(problem.loss, objective.outputs, y))
+
+    def parameters(self) -> Parameters:
+        return _copied(self.w)
+
+    def _objective(self, batch: int) -> Objective:
+        """The problem bound to buffers for that many samples, made once."""
+        if batch not in self.objectives:
+            x, y = (np.empty((batch, *a.shape[1:]), a.dtype) for a in self.parts["training"])
+            self.objectives[batch] = Objective(self.task, self.w, self.g, x, y)
+        return self.objectives[batch]
+
+    def _load(self, objective: Objective, row: Array) -> Objective:
+        x, y = self.parts["training"]
+        x.take(row, 0, objective.x, "clip")  # with "raise", take goes through a copy
+        y.take(row, 0, objective.y, "clip")
+        return objective
+
+    def _norms(self) -> Floats:
+        """‖g‖ of each tensor, summed in float64, in which the square of a small float32 is not 0."""
+        square = self.g.vector.astype(np.float64)
+        np.multiply(square, square, out=square)
+        return np.sqrt(np.add.reduceat(square, self.g.starts))
+
+
+def _copied(tensors: Flat) -> Parameters:
+    return {name: view.astype(np.float64) for name, view in tensors.views.items()}

@@ -1,0 +1,39 @@
+"""The reference opened in this process."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from backends.reference.trainer import ReferenceTrainer
+from harness.backend import Origin, Parameters, Plan
+from harness.errors import Unsupported
+from harness.problems.task import Task
+from harness.spec.cell import Cell
+
+
+class ReferenceBackend:
+    """The formulas of the spec, in float64, to compare others with; its speed means nothing."""
+
+    def __init__(self, threads: int) -> None:
+        threadpool_limits(threads, user_api="blas")
+
+    def versions(self) -> Mapping[str, str]:
+        return {"numpy": np.__version__}
+
+    def facts(self) -> Mapping[str, str]:
+        return {"arithmetic": "float64"}
+
+    def plan(self, cell: Cell, parameters: tuple[str, ...]) -> Plan:
+        _refuse(cell)
+        pieces = ("model", "loss", "optimizer", "clip", "penalty", "decay", "schedule")
+        return dict.fromkeys(pieces, Origin("native", "NumPy"))
+
+    def trainer(self, cell: Cell, task: Task, start: Parameters, steps: int, observe: bool) -> ReferenceTrainer:
+        _refuse(cell)
+        return ReferenceTrainer(cell, task, start, steps, observe)
+
+
+def _refuse(cell: Cell) -> None:
+    if cell.precision != "float64":
+        raise Unsupported(f"precision {cell.precision}: the reference computes in float64 only")

@@ -1,0 +1,70 @@
+"""The training loop, as a textbook writes it."""
+
+import numpy as np
+
+from backends.reference import functions, layers, losses, optimizers, penalties, schedules
+from backends.reference.clips import norm
+from backends.reference.update import States, update
+from harness.backend import Evaluation, Floats, Integers, Parameters, Steps
+from harness.problems.data import Part
+from harness.problems.task import Task
+from harness.spec.cell import Cell
+from harness.spec.problem import Network
+
+
+class ReferenceTrainer:
+    """One training run. Overflow is let through, to show as ∞ or NaN in what the run returns."""
+
+    def __init__(self, cell: Cell, task: Task, start: Parameters, steps: int, observe: bool) -> None:
+        self.recipe, self.task, self.observe = cell.recipe, task, observe
+        self.factor = schedules.factor(cell.recipe.schedule, steps)
+        self.reset(start)
+
+    def reset(self, start: Parameters) -> None:
+        self.w = {name: np.array(start[name], dtype=np.float64) for name in self.task.parameters}
+        self.states: States = {name: optimizers.initial(self.recipe.optimizer, w) for name, w in self.w.items()}
+        self.t = 0
+
+    @np.errstate(all="ignore")
+    def train(self, order: Integers) -> Steps:
+        seen, penalised, norms = np.zeros(len(order)), np.zeros(len(order)), np.zeros((len(order), len(self.w)))
+        for i, row in enumerate(order):
+            seen[i], g = self._loss_and_gradient(row)
+            penalised[i] = penalties.value(self.recipe.penalty, self.w, self.task.samples)
+            norms[i] = [norm(g[name]) for name in self.w]
+            self.t += 1
+            self.w, self.states = update(self.recipe, self.w, g, self.states, self.factor(self.t - 1), self.t)
+        return Steps(seen, penalised, norms if self.observe else None)
+
+    @np.errstate(all="ignore")
+    def gradients(self, indices: Integers) -> Parameters:
+        return self._loss_and_gradient(indices)[1]
+
+    @np.errstate(all="ignore")
+    def evaluate(self, part: str) -> Evaluation:
+        x, y = self.task.parts[part]
+        problem = self.task.problem
+        if not isinstance(problem, Network):
+            return Evaluation(functions.value(problem, self.task, functions.joined(self.w), x), None)
+        outputs = layers.propagate(problem.model, self.w, x)[-1]
+        return Evaluation(losses.value(problem.loss, outputs, y), losses.metric(problem.loss, outputs, y))
+
+    def parameters(self) -> Parameters:
+        return {name: w.copy() for name, w in self.w.items()}
+
+    def _loss_and_gradient(self, row: Integers) -> tuple[float, dict[str, Floats]]:
+        """The loss on one batch, and ∇(loss + penalty)."""
+        x, y = self.task.parts["training"]
+        loss, g = self._of_loss(Part(x[row], y[row]))
+        of_penalty = penalties.gradient(self.recipe.penalty, self.w, self.task.samples)
+        return loss, {name: g[name] + of_penalty.get(name, 0.0) for name in self.w}
+
+    def _of_loss(self, batch: Part) -> tuple[float, dict[str, Floats]]:
+        problem, (x, y) = self.task.problem, batch
+        if not isinstance(problem, Network):
+            w = functions.joined(self.w)
+            gradient = functions.gradient(problem, self.task, w, x)
+            return functions.value(problem, self.task, w, x), functions.split(gradient, self.w)
+        *xs, outputs = layers.propagate(problem.model, self.w, x)
+        delta = losses.gradient(problem.loss, outputs, y)
+        return losses.value(problem.loss, outputs, y), layers.backpropagate(problem.model, self.w, xs, delta)

@@ -1,0 +1,60 @@
+"""TensorFlow opened in this process: threads, precision, devices."""
+
+from collections.abc import Mapping
+
+import keras
+import tensorflow as tf
+from tensorflow.python.util import _pywrap_util_port
+
+from backends.tensorflow import clips, decays, layers, optimizers, penalties, schedules
+from backends.tensorflow.trainer import TensorFlowTrainer
+from harness.backend import Origin, Parameters, Plan
+from harness.errors import Unsupported
+from harness.problems.task import Task
+from harness.spec.cell import Cell
+
+
+class TensorFlowBackend:
+    """Keras layers and optimizers inside one ``tf.function`` a step."""
+
+    def __init__(self, threads: int) -> None:
+        # TensorFlow refuses a change once its runtime has started, and takes the same number again.
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(threads)
+        if keras.backend.backend() != "tensorflow":
+            raise Unsupported(f"Keras runs on {keras.backend.backend()}: start with KERAS_BACKEND=tensorflow")
+
+    def versions(self) -> Mapping[str, str]:
+        return {"tensorflow": tf.__version__, "keras": keras.__version__}
+
+    def facts(self) -> Mapping[str, str]:
+        return {
+            "threads": str(tf.config.threading.get_intra_op_parallelism_threads()),
+            "inter-op threads": str(tf.config.threading.get_inter_op_parallelism_threads()),
+            "oneDNN": "on" if _pywrap_util_port.IsMklEnabled() else "off",
+            "XLA": "no",
+            "GPU": ", ".join(gpus()) or "none",
+        }
+
+    def plan(self, cell: Cell, parameters: tuple[str, ...]) -> Plan:
+        if cell.device == "cuda" and not gpus():
+            raise Unsupported("device cuda: this TensorFlow sees no GPU")
+        exact, recipe = cell.implementation == "exact", cell.recipe
+        return {
+            "model": layers.origin(cell.problem, exact),
+            "loss": Origin("native", "tf.nn"),
+            "optimizer": optimizers.origin(recipe, exact),
+            "clip": clips.origin(recipe, exact),
+            "penalty": penalties.origin(recipe.penalty, exact),
+            "decay": decays.origin(recipe, exact),
+            "schedule": schedules.origin(recipe.schedule, exact),
+        }
+
+    def trainer(self, cell: Cell, task: Task, start: Parameters, steps: int, observe: bool) -> TensorFlowTrainer:
+        return TensorFlowTrainer(cell, task, start, steps, observe)
+
+
+def gpus() -> list[str]:
+    """The GPUs that this TensorFlow sees."""
+    devices = tf.config.list_physical_devices("GPU")
+    return [tf.config.experimental.get_device_details(device).get("device_name", device.name) for device in devices]

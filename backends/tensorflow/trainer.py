@@ -1,0 +1,114 @@
+"""The training loop, as an expert in TensorFlow writes it: one traced step, called once for each batch."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from backends.tensorflow import functions, layers, losses, penalties
+from backends.tensorflow.update import Update
+from harness.backend import Evaluation, Integers, Parameters, Steps
+from harness.problems.data import Part
+from harness.problems.task import Task
+from harness.spec.cell import Cell
+from harness.spec.problem import Network
+
+
+class TensorFlowTrainer:
+    """One training run in graph mode."""
+
+    def __init__(self, cell: Cell, task: Task, start: Parameters, steps: int, observe: bool) -> None:
+        self.cell, self.task, self.observe = cell, task, observe
+        self.exact = cell.implementation == "exact"
+        with self._settings():
+            self._build(steps)
+        # Without AutoGraph: the step has no control flow of its own.
+        self._step = tf.function(self._training_step, autograph=False)
+        self._gradients = tf.function(self._batch_gradients, autograph=False)
+        self._evaluation = tf.function(self._part_evaluation, autograph=False)
+        self.reset(start)
+
+    @contextmanager
+    def _settings(self) -> Iterator[None]:
+        """What is global in Keras and TensorFlow: set before anything is built or traced."""
+        keras.config.set_floatx(self.cell.precision)
+        keras.config.set_dtype_policy(self.cell.precision)
+        # float32 matrix products on GPUs are rounded to 10 bits by default.
+        tf.config.experimental.enable_tensor_float_32_execution(not self.exact)
+        with tf.device("/GPU:0" if self.cell.device == "cuda" else "/CPU:0"):
+            yield
+
+    def _build(self, steps: int) -> None:
+        problem = self.task.problem
+        if isinstance(problem, Network):
+            self.model = layers.build(problem.model, self.task.parts["training"].x.shape[1:], self.exact)
+            self.named = layers.named(self.model)
+        else:
+            self.model = functions.Value(problem, self.task, self.cell.precision)
+            self.named = self.model.named
+        self.parts = {name: self._part(part) for name, part in self.task.parts.items()}
+        self.penalty = penalties.penalty(self.cell.recipe.penalty, self.named, self.task.samples, self.exact)
+        self.update = Update(self.cell, self.named, steps)
+
+    def _part(self, part: Part) -> tuple[tf.Tensor, tf.Tensor]:
+        labels = np.issubdtype(part.y.dtype, np.integer)
+        return tf.constant(part.x, self.cell.precision), tf.constant(part.y, None if labels else self.cell.precision)
+
+    def _loss(self, outputs: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
+        problem = self.task.problem
+        return losses.loss(problem.loss, outputs, y) if isinstance(problem, Network) else outputs
+
+    def _differentiate(self, indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
+        """Loss, penalty, and the gradient of their sum."""
+        x, y = (tf.gather(values, indices) for values in self.parts["training"])
+        with tf.GradientTape() as tape:
+            loss = self._loss(self.model(x, training=True), y)
+            penalty = tf.zeros_like(loss) if self.penalty is None else self.penalty()
+            total = loss + penalty
+        return loss, penalty, tape.gradient(total, list(self.named.values()))
+
+    def _training_step(self, indices: tf.Tensor) -> tf.Tensor:
+        """One update; gives loss, penalty and, when observed, the gradients' norms."""
+        loss, penalty, gradients = self._differentiate(indices)
+        norms = [tf.norm(g) for g in gradients] if self.observe else []
+        self.update(gradients)
+        return tf.stack([loss, penalty, *norms])
+
+    def _batch_gradients(self, indices: tf.Tensor) -> list[tf.Tensor]:
+        return self._differentiate(indices)[2]
+
+    def _part_evaluation(self, x: tf.Tensor, y: tf.Tensor) -> list[tf.Tensor]:
+        """Loss and, for networks, metric."""
+        outputs = self.model(x, training=False)
+        problem = self.task.problem
+        metrics = [losses.metric(problem.loss, outputs, y)] if isinstance(problem, Network) else []
+        return [self._loss(outputs, y), *metrics]
+
+    def reset(self, start: Parameters) -> None:
+        with self._settings():
+            for name, variable in self.named.items():
+                variable.assign(start[name])
+            self.update.reset()
+
+    def train(self, order: Integers) -> Steps:
+        with self._settings():
+            # The traced step itself: without the look-up of its signature at each call.
+            step = self._step.get_concrete_function(tf.TensorSpec(order.shape[1:], tf.int32))
+            seen = tf.stack([step(indices) for indices in tf.unstack(tf.constant(order))])
+            table = seen.numpy().astype(np.float64)  # one transfer a block, which is also the fence
+        return Steps(table[:, 0], table[:, 1], table[:, 2:] if self.observe else None)
+
+    def gradients(self, indices: Integers) -> Parameters:
+        with self._settings():
+            gradients = self._gradients(tf.constant(indices))
+            return {name: g.numpy().astype(np.float64) for name, g in zip(self.named, gradients, strict=True)}
+
+    def evaluate(self, part: str) -> Evaluation:
+        with self._settings():
+            loss, *metrics = (float(value) for value in self._evaluation(*self.parts[part]))
+        return Evaluation(loss, metrics[0] if metrics else None)
+
+    def parameters(self) -> Parameters:
+        return {name: variable.numpy().astype(np.float64) for name, variable in self.named.items()}

@@ -1,0 +1,326 @@
+"""The command line: ``gradgauge VERB``.
+
+Exit codes: 0 fine; 1 a difference (``agree``, ``replay``); 2 bad usage or input; 3 nothing was measured; 70 an error of
+our own; 130 interrupted.
+"""
+
+import shutil
+import sys
+import traceback
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from harness import doctor as doctors
+from harness import estimate, listing, running, studies
+from harness import replay as replays
+from harness.errors import GradgaugeError, InvalidInput, NothingMeasured
+from harness.execute.local import Settings
+from harness.judge import agreement
+from harness.judge.agreement import Verdict
+from harness.problems import catalogue
+from harness.spec.base import key, to_toml
+from harness.spec.spellings import recipe_label
+from harness.store import Store
+from harness.study import DEFAULT_THREADS, Study, find_case, find_study, overridden, select
+
+DIFFERENT, USAGE, NOTHING, OURS, INTERRUPTED = 1, 2, 3, 70, 130
+SCHEMA = 1  # of what --format json prints
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
+out, err = Console(), Console(stderr=True)
+
+
+class Format(StrEnum):
+    """How a result is printed."""
+
+    table = "table"
+    json = "json"
+
+
+Selector = Annotated[list[str] | None, typer.Option(metavar="SELECTION")]
+Pythons = Annotated[list[str] | None, typer.Option("--python", metavar="BACKEND=PATH", help="interpreter of a backend")]
+Threads = Annotated[int, typer.Option(min=1, help="threads of each worker")]
+Limit = Annotated[float, typer.Option(min=0.1, help="seconds that one job may take")]
+Shape = Annotated[Format, typer.Option("--format", help="how to print the result")]
+
+
+@app.command("list")
+def list_(
+    kind: Annotated[str, typer.Argument(help="problems, studies, optimizers, clips, … (all if left out)")] = "",
+    shape: Shape = Format.table,
+) -> None:
+    """Problems, studies, optimizers, clips, penalties, schedules, layers, backends: what exists and runs here."""
+    kinds = [kind] if kind else list(listing.KINDS)
+    _print({name: listing.rows(name) for name in kinds}, shape)
+
+
+@app.command()
+def show(name: str) -> None:
+    """A problem or study as editable TOML, which every verb accepts in place of a name."""
+    if name.endswith(".toml"):
+        raise InvalidInput(f"show takes a name, not a file: {name}")
+    if name in studies.STUDIES:
+        print(to_toml(studies.STUDIES[name]), end="")
+    elif name in catalogue.CATALOGUE:
+        print(to_toml(find_case(name)), end="")
+    else:
+        find_study(name, {**studies.STUDIES, **dict.fromkeys(catalogue.CATALOGUE)})  # type: ignore[dict-item]
+
+
+@app.command()
+def doctor(threads: Threads = DEFAULT_THREADS, python: Pythons = None, shape: Shape = Format.table) -> None:
+    """Versions, devices, threads, BLAS, flags of every backend; what is missing and the line that installs it."""
+    _print({"backends": doctors.examine(threads, _pythons(python))}, shape)
+
+
+@app.command()
+def run(
+    study: Annotated[str, typer.Argument(help="a study's name, or a TOML file (see show)")] = "quickstart",
+    problem: Selector = None,
+    optimizer: Selector = None,
+    clip: Selector = None,
+    penalty: Selector = None,
+    decay: Selector = None,
+    schedule: Selector = None,
+    backend: Selector = None,
+    device: Selector = None,
+    precision: Selector = None,
+    mode: Selector = None,
+    seeds: Annotated[int | None, typer.Option(min=1)] = None,
+    steps: Annotated[int | None, typer.Option(min=1)] = None,
+    epochs: Annotated[int | None, typer.Option(min=1)] = None,
+    threads: Threads = DEFAULT_THREADS,
+    limit: Limit = Settings.limit,
+    python: Pythons = None,
+    out_: Annotated[Path | None, typer.Option("--out", help="run folder (default runs/STUDY)")] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="forget what the folder holds")] = False,
+    retry: Annotated[bool, typer.Option("--retry", help="run failed and timed-out jobs again")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="say what would run and how long, run nothing")] = False,
+) -> None:
+    """Run a study, resumably, then write its report."""
+    chosen = overridden(
+        find_study(study, studies.STUDIES),
+        problems=_texts(problem),
+        optimizers=_texts(optimizer),
+        clips=_texts(clip),
+        penalties=_texts(penalty),
+        decays=_texts(decay),
+        schedules=_texts(schedule),
+        backends=_texts(backend),
+        devices=_texts(device),
+        precisions=_texts(precision, split=True),
+        modes=_texts(mode),
+        seeds=seeds,
+        steps=steps,
+        epochs=epochs,
+    )
+    folder = out_ or Path("runs") / chosen.name
+    tally = _run(chosen, folder, Settings(threads, limit, _pythons(python)), fresh, retry, dry_run)
+    if tally is None:
+        return
+    if not tally.measured:
+        raise NothingMeasured("nothing was measured: every job failed, see the lines above")
+    _write_report([folder], folder)
+
+
+@app.command()
+def agree(
+    full: Annotated[bool, typer.Option("--all", help="the whole product instead of a pairwise cover")] = False,
+    backend: Selector = None,
+    optimizer: Selector = None,
+    threads: Threads = DEFAULT_THREADS,
+    limit: Limit = Settings.limit,
+    python: Pythons = None,
+    out_: Annotated[Path | None, typer.Option("--out", help="run folder (default runs/agreement)")] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="forget what the folder holds")] = False,
+    retry: Annotated[bool, typer.Option("--retry", help="run failed and timed-out jobs again")] = False,
+    shape: Shape = Format.table,
+) -> None:
+    """Same maths: the largest relative difference per backend against the reference; exit code 1 if too large."""
+    chosen = studies.agreement(full, _texts(backend), _texts(optimizer))
+    folder = out_ or Path("runs") / chosen.name
+    tally = _run(chosen, folder, Settings(threads, limit, _pythons(python)), fresh, retry, dry_run=False)
+    assert tally is not None
+    wanted = {key(job) for job in select(chosen, threads, _pythons(python)).jobs}
+    verdicts = agreement.judge(record for record in Store.open(folder).records() if record.key in wanted)
+    if not any(verdict.tensor for verdict in verdicts):
+        raise NothingMeasured("nothing could be compared, see the lines above")
+    _print({"agreement": [_summary(group) for group in _grouped(verdicts)]}, shape)
+    different = [v for v in verdicts if not v.equal and v.explained is None]
+    for verdict in different[:20]:
+        err.print(_difference(verdict), highlight=False)
+    if different:
+        err.print(f"{len(different)} of {len(verdicts)} comparisons differ by more than rounding explains")
+        raise typer.Exit(DIFFERENT)
+
+
+@app.command()
+def report(
+    runs: Annotated[list[Path], typer.Argument(help="run folders")],
+    out_: Annotated[Path | None, typer.Option("--out", help="where to write (default: the first run)")] = None,
+) -> None:
+    """The offline page, Markdown and CSV, from runs."""
+    for folder in runs:
+        Store.open(folder)
+    _write_report(runs, out_ or runs[0])
+
+
+@app.command()
+def replay(
+    folder: Annotated[Path, typer.Argument(metavar="RUN", help="run folder")],
+    job: Annotated[str, typer.Argument(metavar="JOB", help="a job's key, or its beginning")],
+    python: Pythons = None,
+    limit: Limit = Settings.limit,
+    shape: Shape = Format.table,
+) -> None:
+    """Run one recorded job again and compare with the record; exit code 1 if they differ."""
+    found = replays.replay(folder, job, _pythons(python), limit)
+    cell = found.record.job.cell
+    err.print(f"{cell.backend}: {recipe_label(cell.recipe)}: then {found.record.status}, now {found.again.status}")
+    for name, (then, now) in found.changed.items():
+        err.print(f"environment: {name} was {then}, is {now}", highlight=False)
+    rows = [
+        {
+            "series": c.series,
+            "values": str(c.values),
+            "difference": f"{c.difference:.2g}",
+            "tolerance": "told only" if c.tolerance is None else f"{c.tolerance:g}",
+            "equal": "yes" if c.equal else "no",
+        }
+        for c in found.comparisons
+    ]
+    _print({"replay": rows}, shape)
+    if not found.equal:
+        raise typer.Exit(DIFFERENT)
+
+
+def _run(
+    study: Study, folder: Path, settings: Settings, fresh: bool, retry: bool, dry_run: bool
+) -> running.Tally | None:
+    selection = select(study, settings.threads, settings.pythons)
+    for backend, reason in selection.unavailable.items():
+        err.print(f"left out: {backend}: {reason}", highlight=False, markup=False)
+    expected = estimate.total(selection.jobs, settings.threads)
+    err.print(f"{study.name}: {len(selection.jobs)} jobs, about {expected:.0f} s if none is done yet", highlight=False)
+    if dry_run:
+        return None
+    if fresh and folder.exists():
+        Store.open(folder)  # only a run is deleted
+        shutil.rmtree(folder)
+    tally = running.run(study, selection, folder, settings, retry, err)
+    err.print(tally.sentence(), highlight=False)
+    for trouble in tally.troubles[:20]:
+        err.print(f"  {trouble}", highlight=False, markup=False)
+    return tally
+
+
+def _write_report(runs: list[Path], folder: Path) -> None:
+    from harness.report import write  # matplotlib takes a second to import, and only reports need it
+
+    page = write(runs, folder)
+    err.print(f"report: {page}", highlight=False)
+
+
+def _grouped(verdicts: list[Verdict]) -> list[list[Verdict]]:
+    groups: dict[tuple[str, str, str], list[Verdict]] = {}
+    for verdict in verdicts:
+        cell = verdict.job.cell
+        groups.setdefault((cell.backend, cell.precision, verdict.what), []).append(verdict)
+    return [groups[name] for name in sorted(groups)]
+
+
+def _summary(group: list[Verdict]) -> dict[str, str]:
+    """One row: a backend's comparisons of one kind, and the worst of them."""
+    compared = [v for v in group if v.tensor]
+    missing = len(group) - len(compared)
+    cell = group[0].job.cell
+    row = {"backend": cell.backend, "precision": cell.precision, "what": group[0].what, "compared": str(len(compared))}
+    if compared:
+        worst = max(compared, key=lambda v: v.distance / v.tolerance)
+        row |= {
+            "worst difference": f"{worst.distance:.1e}",
+            "tolerance": f"{worst.tolerance:.0e}",
+            "one ulp gives": f"{worst.response:.1e}",
+            "where": f"{worst.job.cell.problem.spelling()}: {recipe_label(worst.job.cell.recipe)}, {worst.tensor}",
+        }
+    unequal = sum(not v.equal and v.explained is None for v in group)
+    verdict = "equal" if not unequal else f"{unequal} differ"
+    return {**row, "verdict": verdict + (f" ({missing} not compared)" if missing else "")}
+
+
+def _difference(verdict: Verdict) -> str:
+    cell = verdict.job.cell
+    where = f"{cell.backend} {cell.precision} {cell.problem.spelling()}: {recipe_label(cell.recipe)}"
+    if not verdict.tensor:
+        return f"{where}: {verdict.reason}"
+    return f"{where}: {verdict.what} {verdict.tensor}: {verdict.distance:.2e} > {verdict.tolerance:.1e}"
+
+
+def _print(tables: dict[str, list[dict[str, str]]], shape: Format) -> None:
+    if shape is Format.json:
+        print(msgspec.json.format(msgspec.json.encode({"schema": SCHEMA, **tables})).decode())
+        return
+    for title, rows in tables.items():
+        columns = list(dict.fromkeys(name for row in rows for name in row))
+        table = Table(title=title, title_justify="left", show_edge=False)
+        for column in columns:
+            table.add_column(column, overflow="fold")
+        for row in rows:
+            table.add_row(*(row.get(column, "").replace("[", r"\[") for column in columns))
+        out.print(table)
+
+
+def _texts(values: list[str] | None, split: bool = False) -> tuple[str, ...]:
+    given = tuple(values or ())
+    return tuple(part.strip() for text in given for part in text.split(",")) if split else given
+
+
+def _pythons(values: list[str] | None) -> dict[str, str]:
+    """BACKEND=PATH pairs, each path that of an existing file."""
+    found = {}
+    for text in values or ():
+        backend, equals, path = text.partition("=")
+        if not equals:
+            raise InvalidInput(f"--python {text}: write BACKEND=PATH")
+        where = shutil.which(path)
+        if where is None:
+            raise InvalidInput(f"--python {text}: there is no interpreter at {path}")
+        found[backend] = str(Path(where).absolute())
+    return found
+
+
+def main() -> None:
+    """Run the command line and turn errors into exit codes."""
+    sys.exit(_status())
+
+
+def _status() -> int:
+    try:
+        code: Any = app(standalone_mode=False)
+        return int(code or 0)
+    except NothingMeasured as error:
+        err.print(f"error: {error}", highlight=False, markup=False)
+        return NOTHING
+    except GradgaugeError as error:
+        err.print(f"error: {error}", highlight=False, markup=False, soft_wrap=True)
+        return USAGE if isinstance(error, InvalidInput) else OURS
+    except (KeyboardInterrupt, typer.Abort):
+        err.print("interrupted; run the same line again to go on from here")
+        return INTERRUPTED
+    except Exception as error:  # noqa: BLE001  the last place where an error can be told from bad usage
+        show_usage = getattr(error, "show", None)
+        if show_usage is not None:
+            show_usage()
+            return USAGE
+        traceback.print_exc()
+        return OURS
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,41 @@
+"""How long jobs will take, before they run: for ``--dry-run`` and for the time left."""
+
+from collections.abc import Iterable
+
+from harness.environment import cores
+from harness.problems import task as tasks
+from harness.spec.job import TIMED, Agreement, Convergence, FirstCall, Job, Speed
+
+# Seconds on a small two-core machine, dense networks of a few thousand parameters: start of a worker, build and
+# first step of a new cell, one step. Only proportions matter once the first jobs are done.
+_START = {"tensorflow": 8.0, "torch": 3.0, "jax": 2.0}
+_BUILD = {"tensorflow": 1.0, "jax": 1.5}
+_STEP = {"tensorflow": 1.5e-3, "torch": 0.8e-3, "jax": 0.3e-3, "numpy": 0.15e-3, "reference": 0.3e-3}
+
+
+def seconds(job: Job) -> float:
+    """A rough estimate for one job in a warm worker."""
+    backend, measure = job.cell.backend, job.measure
+    start, build, step = _START.get(backend, 1.0), _BUILD.get(backend, 0.05), _STEP.get(backend, 1e-3)
+    match measure:
+        case Agreement() | Convergence():
+            samples = tasks.make(job.cell.problem).samples
+            return build / _sharing(job) + step * tasks.total_steps(samples, job.cell.budget)
+        case Speed(blocks=blocks, block_seconds=block, warm_up=warm_up):
+            return build + (blocks + 1) * (block + warm_up * step)
+        case FirstCall(processes=processes):
+            return processes * (start + build)
+
+
+def _sharing(job: Job) -> float:
+    """Seeds share compiled code; three seeds are the usual number."""
+    return 2.0 if isinstance(job.measure, Convergence) else 1.0
+
+
+def total(jobs: Iterable[Job], threads: int) -> float:
+    """Seconds for all jobs: untimed ones side by side, timed ones one at a time, workers started once."""
+    jobs = list(jobs)
+    untimed = sum(seconds(job) for job in jobs if not isinstance(job.measure, TIMED))
+    timed = sum(seconds(job) for job in jobs if isinstance(job.measure, TIMED))
+    starts = sum(_START.get(backend, 1.0) for backend in {job.cell.backend for job in jobs})
+    return (untimed + starts) / max(1, cores() // threads) + timed

@@ -1,0 +1,128 @@
+"""The named studies, and the sets of jobs behind ``agree``."""
+
+from allpairspy import AllPairs
+from msgspec.structs import replace
+
+from harness import selectors
+from harness.problems.catalogue import CATALOGUE
+from harness.spec.job import Agreement, Convergence, FirstCall, Speed
+from harness.spec.problem import RandomGradients
+from harness.spec.spellings import short
+from harness.study import Grid, Study
+
+# The nine optimizers with the rates at which the quickstart runs them; untuned, the usual order of magnitude of each.
+NINE_WITH_RATES = (
+    "sgd[lr=0.1]",
+    "heavy_ball[lr=0.01]",
+    "averaged_momentum[lr=0.1]",
+    "nesterov[lr=0.01]",
+    "adagrad[lr=0.01]",
+    "rmsprop[lr=0.001]",
+    "adam[lr=0.001]",
+    "amsgrad[lr=0.001]",
+    "adamw[lr=0.001]",
+)
+CLIPS = ("none", "global_norm[1.0]")
+
+# Every optimizer in every variant of its formula. AdamW is Adam × decoupled decay.
+VARIANTS = (
+    "sgd",
+    "heavy_ball[rate=[outside,inside]]",
+    "heavy_ball[dampening=0.5,first=[plain,damped],rate=[outside,inside]]",
+    "averaged_momentum",
+    "nesterov[rate=[outside,inside]]",
+    "adagrad[eps_placement=[inside,outside]]",
+    "adagrad[eps_placement=[inside,outside],initial_accumulator=0.1]",
+    "rmsprop[eps_placement=[inside,outside],centred=[false,true]]",
+    "rmsprop[eps_placement=[inside,outside],momentum=0.9,rate=[outside,inside]]",
+    "rmsprop[eps_placement=[inside,outside],centred=true,bias_correction=true]",
+    "adam[eps_placement=[outside,hat,inside]]",
+    "amsgrad[eps_placement=[outside,hat,inside],amsgrad=[raw,corrected]]",
+)
+EVERY_CLIP = ("none", "global_norm[2.0]", "per_tensor[1.0]", "by_value[-0.5,0.25]")
+EVERY_PENALTY = ("none", "l1[0.01]", "l2[0.01]", "l2[0.5,per_sample]", "l1_l2[0.01,0.02]")
+EVERY_DECAY = ("none", "coupled[0.1]", "decoupled[0.1]", "decoupled[0.1,schedule]")
+EVERY_SCHEDULE = (
+    "constant",
+    "step[5,0.5]",
+    "exponential[0.5,10]",
+    "cosine[15,0.1]",
+    "warm_up[5,0.1]",
+    "warm_up[5,then=cosine]",
+)
+SEQUENCES = ("random-gradients", "random-gradients-1e-4")
+UPDATES, TRAINING_STEPS = 20, 100
+
+
+def quickstart() -> Study:
+    """Who computes what, how fast and how well, on the handwritten digits."""
+    problem = ("digits-64-64-64-10",)
+    nine = Grid(Convergence(), problem, NINE_WITH_RATES, implementation="shipped")
+    return Study(
+        "quickstart",
+        "64-64-64-10 on the handwritten digits: do all frameworks compute the same, how fast, and how well do they "
+        "train with nine optimizers, unclipped and clipped by global norm? Ten epochs, batch 32.",
+        (
+            *_beside_reference(Grid(Agreement(), problem, NINE_WITH_RATES, CLIPS, steps=TRAINING_STEPS)),
+            replace(nine, clips=CLIPS, seeds=3, epochs=10),
+            replace(nine, measure=FirstCall(), optimizers=("adam[lr=0.001]",)),
+            replace(nine, measure=Speed()),
+        ),
+    )
+
+
+def functions() -> Study:
+    """The nine optimizers on the analytic functions."""
+    return Study(
+        "functions",
+        "the nine optimizers on Rosenbrock, Beale, an ill-conditioned and a noisy quadratic",
+        (
+            Grid(
+                Convergence(evaluations=50),
+                ("rosenbrock", "beale", "quadratic-100", "noisy-quadratic"),
+                NINE_WITH_RATES,
+                precisions=("float64",),
+            ),
+        ),
+    )
+
+
+def worked_cases() -> Study:
+    """Every dense case as its source gives it."""
+    dense = tuple(name for name, case in CATALOGUE.items() if case.problem.spelling() == "network")
+    return Study(
+        "worked-cases",
+        "every worked case with its own recipe and budget, three seeds, exact in float64",
+        (Grid(Convergence(), dense, precisions=("float64",), seeds=3),),
+    )
+
+
+def agreement(full: bool, backends: tuple[str, ...] = (), optimizers: tuple[str, ...] = ()) -> Study:
+    """Every optimizer × clip × penalty × decay × schedule on shared gradients: the product, or a pairwise cover.
+
+    And in both, every network and function with its own recipe for 100 real steps, and float32.
+    """
+    variants = tuple(short(optimizer) for optimizer, _ in selectors.optimizers(optimizers or VARIANTS))
+    backends = ("reference", *backends) if backends else ()
+    axes = (SEQUENCES, variants, EVERY_CLIP, EVERY_PENALTY, EVERY_DECAY, EVERY_SCHEDULE)
+    rows = [axes] if full else [tuple((choice,) for choice in row) for row in AllPairs([list(axis) for axis in axes])]
+    real = tuple(name for name, case in CATALOGUE.items() if not isinstance(case.problem, RandomGradients))
+    updates = Agreement(gradients=False)
+    grids: list[Grid] = []
+    for problems, chosen, clips, penalties, decays, schedules in rows:
+        one = Grid(updates, problems, chosen, clips, penalties, decays, schedules, backends, steps=UPDATES)
+        grids += _beside_reference(one)
+    grids += _beside_reference(Grid(Agreement(), real, backends=backends, steps=TRAINING_STEPS))
+    others = tuple(name for name in backends if name != "reference")
+    single = Grid(updates, SEQUENCES, variants, backends=others, precisions=("float32",), steps=UPDATES)
+    grids += [single, replace(single, backends=("reference",), precisions=("float64",))]
+    return Study("agreement-all" if full else "agreement", "every backend against the reference", tuple(grids))
+
+
+def _beside_reference(grid: Grid) -> tuple[Grid, Grid]:
+    """A grid in float64, and the reference's response to one unit in the last place on the same cells."""
+    double = replace(grid, precisions=("float64",))
+    return double, replace(double, measure=replace(grid.measure, ulp=True), backends=("reference",))
+
+
+STUDIES: dict[str, Study] = {study.name: study for study in (quickstart(), functions(), worked_cases())}
