@@ -1,5 +1,5 @@
 # The two commands: `make run` and `make test`. Each makes .venv with the pinned versions first.
-PYTHON ?= python3.11
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest -q
 

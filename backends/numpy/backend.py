@@ -26,8 +26,8 @@ class NumpyBackend:
             pool for pool in threadpool_info() if pool["user_api"] == "blas" and "scipy.libs" not in pool["filepath"]
         ]
         return {
-            "threads": ", ".join(str(pool["num_threads"]) for pool in pools),
-            "BLAS": ", ".join(f"{pool['internal_api']} {pool['version']} {pool['architecture']}" for pool in pools),
+            "threads": ", ".join(str(p["num_threads"]) for p in pools),
+            "BLAS": ", ".join(f"{p['internal_api']} {p['version']} {p['architecture']}" for p in pools),
         }
 
     def plan(self, cell: Cell, parameters: tuple[str, ...]) -> Plan:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -17,7 +18,7 @@ def clipper(spec: Clip, g: Flat) -> Callable[[], object] | None:
         case GlobalNorm(c=c):
             return lambda: _scale(g.vector, c)
         case PerTensor(c=c):
-            return lambda: [_scale(piece, c) for piece in g.pieces]
+            return lambda: list(map(partial(_scale, c=c), g.pieces))
         case ByValue(lowest=lowest, highest=highest):
             return lambda: np.clip(g.vector, lowest, highest, out=g.vector)
 

@@ -34,9 +34,9 @@ def bind(loss: Loss, outputs: Pair, targets: Array) -> Tapes:
 def _mean_squared_error(z: Array, dz: Array, y: Array) -> Tapes:
     """mean (z − y)²."""
     return Tapes(
-        [partial(np.subtract, z, y, out=dz)],
+        [partial(np.subtract, z, y, dz)],
         lambda: float(np.vdot(dz, dz)) / dz.size,
-        [partial(np.multiply, dz, 2 / dz.size, out=dz)],
+        [partial(np.multiply, dz, 2 / dz.size, dz)],
     )
 
 
@@ -53,18 +53,18 @@ def _cross_entropy(z: Array, dz: Array, labels: Array) -> Tapes:
 
     return Tapes(
         [
-            partial(np.maximum.reduce, z, axis=1, keepdims=True, out=greatest),
-            partial(np.subtract, z, greatest, out=s),
-            partial(np.exp, s, out=dz),
-            partial(np.dot, dz, np.ones(classes, z.dtype), out=total),
-            partial(np.log, total, out=log),
-            partial(np.add, rows, labels, out=places),
+            partial(np.maximum.reduce, z, 1, None, greatest, True),
+            partial(np.subtract, z, greatest, s),
+            partial(np.exp, s, dz),
+            partial(np.dot, dz, np.ones(classes, z.dtype), total),
+            partial(np.log, total, log),
+            partial(np.add, rows, labels, places),
             partial(flat_s.take, places, 0, chosen, "clip"),
         ],
         lambda: float(np.add.reduce(log) - np.add.reduce(chosen)) / n,
         [
-            partial(np.multiply, total, n, out=total),
-            partial(np.divide, dz, total[:, None], out=dz),
+            partial(np.multiply, total, n, total),
+            partial(np.divide, dz, total[:, None], dz),
             subtract_one_hot,
         ],
     )
@@ -76,14 +76,14 @@ def _binary_cross_entropy(z: Array, dz: Array, y: Array) -> Tapes:
     return Tapes(
         [
             partial(np.maximum, z, 0, out=line),
-            partial(np.multiply, y, z, out=log),
-            partial(np.subtract, line, log, out=line),
-            partial(np.abs, z, out=log),
-            partial(np.negative, log, out=log),
-            partial(np.exp, log, out=log),
-            partial(np.log1p, log, out=log),
-            partial(np.add, log, line, out=log),
+            partial(np.multiply, y, z, log),
+            partial(np.subtract, line, log, line),
+            partial(np.abs, z, log),
+            partial(np.negative, log, log),
+            partial(np.exp, log, log),
+            partial(np.log1p, log, log),
+            partial(np.add, log, line, log),
         ],
         lambda: float(np.mean(log)),
-        [*logistic(z, dz), partial(np.subtract, dz, y, out=dz), partial(np.divide, dz, dz.size, out=dz)],
+        [*logistic(z, dz), partial(np.subtract, dz, y, dz), partial(np.divide, dz, dz.size, dz)],
     )

@@ -13,7 +13,7 @@ from harness.spec.problem import Network
 
 
 class Objective(NamedTuple):
-    """Forward, then ``value`` gives the loss, then backward writes the gradient of the parameters."""
+    """The loss on the batch that lies in the buffers x and y, as tapes."""
 
     x: Array
     y: Array
@@ -22,15 +22,24 @@ class Objective(NamedTuple):
     value: Callable[[], float]
     backward: Tape
 
+    def loss(self) -> float:
+        """The loss; an analytic function writes its gradient too."""
+        for operation in self.forward:
+            operation()
+        return self.value()
+
+    def differentiate(self) -> None:
+        """After ``loss``, its gradient with respect to the parameters."""
+        for operation in self.backward:
+            operation()
+
 
 def bind(task: Task, w: Flat, g: Flat, x: Array, y: Array) -> Objective:
-    """The objective on the batch that lies in the buffers x and y."""
+    """The objective at the parameters w, with its gradient in g."""
     problem = task.problem
     if not isinstance(problem, Network):
         return Objective(x, y, x, [], functions.bind(problem, task, Pair(w.vector, g.vector), x), [])
     parameters = {name: Pair(w.views[name], g.views[name]) for name in w.views}
     network, outputs = layers.build(problem.model, Pair(x, np.empty_like(x)), parameters)
     loss = losses.bind(problem.loss, outputs, y)
-    return Objective(
-        x, y, outputs.value, network.forward + loss.forward, loss.value, loss.backward + network.backward
-    )
+    return Objective(x, y, outputs.value, network.forward + loss.forward, loss.value, loss.backward + network.backward)

@@ -88,8 +88,8 @@ class RMSProp:
 
     def __init__(self, optimizer: spec.RMSProp, like: Array) -> None:
         self.spec = optimizer
-        self.h, self.m, self.v = np.zeros((3, like.size), like.dtype)
-        self.delta, self.variance = np.empty((2, like.size), like.dtype)
+        self.h, self.m, self.v = np.zeros_like(like), np.zeros_like(like), np.zeros_like(like)
+        self.delta, self.variance = np.empty_like(like), np.empty_like(like)
 
     def __call__(self, g: Array, eta: float, t: int) -> Array:
         o, h, m, v, delta = self.spec, self.h, self.m, self.v, self.delta
@@ -119,7 +119,7 @@ class Adam:
 
     def __init__(self, optimizer: spec.Adam, like: Array) -> None:
         self.spec = optimizer
-        self.m, self.v = np.zeros((2, like.size), like.dtype)
+        self.m, self.v = np.zeros_like(like), np.zeros_like(like)
         self.greatest = np.zeros_like(like) if optimizer.amsgrad != "no" else like[:0]
         self.delta = np.empty_like(like)
 

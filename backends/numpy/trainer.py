@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from backends.numpy import penalties
+from backends.numpy import objective, penalties
 from backends.numpy.flat import Array, Flat
 from backends.numpy.objective import Objective
 from backends.numpy.update import Update
@@ -39,10 +39,11 @@ class NumpyTrainer:
     def train(self, order: Integers) -> Steps:
         steps, batch = order.shape
         seen, penalised, norms = np.zeros(steps), np.zeros(steps), np.zeros((steps, len(self.w.views)))
-        objective, penalty, update = self._objective(batch), self.penalty, self.update
+        on, penalty, update = self._objective(batch), self.penalty, self.update
         for i, row in enumerate(order.astype(np.intp)):
-            seen[i] = self._load(objective, row).forward()
-            objective.backward()
+            self._load(on, row)
+            seen[i] = on.loss()
+            on.differentiate()
             if penalty is not None:
                 penalised[i] = penalty()
             if self.observe:
@@ -52,9 +53,10 @@ class NumpyTrainer:
 
     @np.errstate(all="ignore")
     def gradients(self, indices: Integers) -> Parameters:
-        objective = self._load(self._objective(len(indices)), indices.astype(np.intp))
-        objective.forward()
-        objective.backward()
+        on = self._objective(len(indices))
+        self._load(on, indices.astype(np.intp))
+        on.loss()
+        on.differentiate()
         if self.penalty is not None:
             self.penalty()
         return _copied(self.g)
@@ -62,12 +64,10 @@ class NumpyTrainer:
     @np.errstate(all="ignore")
     def evaluate(self, part: str) -> Evaluation:
         x, y = self.parts[part]
-        objective = self._objective(len(x))
-        objective.x[...], objective.y[...] = x, y
-        loss, problem = objective.forward(), self.task.problem
-        if not isinstance(problem, Network):
-            return Evaluation(loss, None)
-        return Evaluation(loss, metric(problem.loss, objective.outputs, y))
+        on, problem = self._objective(len(x)), self.task.problem
+        on.x[...], on.y[...] = x, y
+        loss = on.loss()
+        return Evaluation(loss, metric(problem.loss, on.outputs, y) if isinstance(problem, Network) else None)
 
     def parameters(self) -> Parameters:
         return _copied(self.w)
@@ -76,14 +76,13 @@ class NumpyTrainer:
         """The problem bound to buffers for that many samples, made once."""
         if batch not in self.objectives:
             x, y = (np.empty((batch, *a.shape[1:]), a.dtype) for a in self.parts["training"])
-            self.objectives[batch] = Objective(self.task, self.w, self.g, x, y)
+            self.objectives[batch] = objective.bind(self.task, self.w, self.g, x, y)
         return self.objectives[batch]
 
-    def _load(self, objective: Objective, row: Array) -> Objective:
+    def _load(self, on: Objective, row: Array) -> None:
         x, y = self.parts["training"]
-        x.take(row, 0, objective.x, "clip")  # with "raise", take goes through a copy
-        y.take(row, 0, objective.y, "clip")
-        return objective
+        x.take(row, 0, on.x, "clip")  # with "raise", take goes through a copy
+        y.take(row, 0, on.y, "clip")
 
     def _norms(self) -> Floats:
         """‖g‖ of each tensor, summed in float64, in which the square of a small float32 is not 0."""

@@ -22,9 +22,11 @@ def origin(recipe: Recipe, exact: bool) -> Origin:
     if lacks := _lacks(spec):
         return Origin("composed", spec.spelling(), f"{shipped}: {lacks}")
     differs = "; ".join(_differences(spec, isinstance(recipe.schedule, Constant)))
-    if exact and differs:
+    if not exact:
+        return Origin("native", shipped, "; ".join(filter(None, (differs, _rounds(spec)))))
+    if differs:
         return Origin("composed", spec.spelling(), f"{shipped}: {differs}")
-    return Origin("native", shipped, differs)
+    return Origin("native", shipped)
 
 
 def _lacks(spec: Optimizer) -> str:
@@ -52,6 +54,19 @@ def _differences(spec: Optimizer, constant: bool) -> list[str]:
         case Adam(amsgrad="corrected"):
             found.append("its AMSGrad takes the maximum of the raw v")
     return found
+
+
+def _rounds(spec: Optimizer) -> str:
+    """What Keras computes in float32 whatever the precision, when given plain floats."""
+    match spec:
+        case Momentum():
+            return "it rounds μ to float32"
+        case AdaGrad():
+            return "it rounds the initial accumulator to float32"
+        case Adam():
+            return "it rounds β₁ and β₂ to float32 for the bias correction"
+        case _:
+            return ""
 
 
 def build(recipe: Recipe, exact: bool, rate: Rate, shared: dict[str, float]) -> keras.Optimizer:

@@ -94,20 +94,23 @@ class TensorFlowTrainer:
 
     def train(self, order: Integers) -> Steps:
         with self._settings():
-            # The traced step itself: without the look-up of its signature at each call.
-            step = self._step.get_concrete_function(tf.TensorSpec(order.shape[1:], tf.int32))
-            seen = tf.stack([step(indices) for indices in tf.unstack(tf.constant(order))])
-            table = seen.numpy().astype(np.float64)  # one transfer a block, which is also the fence
+            rows = tf.unstack(tf.constant(order))
+            # Concrete: a call of the tf.function itself would look up its signature each time.
+            step = self._step.get_concrete_function(rows[0])
+            seen = tf.stack([step(row) for row in rows]).numpy()  # one transfer a block, which is also the fence
+        table = seen.astype(np.float64)
         return Steps(table[:, 0], table[:, 1], table[:, 2:] if self.observe else None)
 
     def gradients(self, indices: Integers) -> Parameters:
         with self._settings():
-            gradients = self._gradients(tf.constant(indices))
+            row = tf.constant(indices)
+            gradients = self._gradients.get_concrete_function(row)(row)
             return {name: g.numpy().astype(np.float64) for name, g in zip(self.named, gradients, strict=True)}
 
     def evaluate(self, part: str) -> Evaluation:
         with self._settings():
-            loss, *metrics = (float(value) for value in self._evaluation(*self.parts[part]))
+            x, y = self.parts[part]
+            loss, *metrics = (float(value) for value in self._evaluation.get_concrete_function(x, y)(x, y))
         return Evaluation(loss, metrics[0] if metrics else None)
 
     def parameters(self) -> Parameters:

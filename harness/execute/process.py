@@ -1,11 +1,13 @@
 """A worker process, seen from the parent: start it, ask it, bury it."""
 
+import contextlib
 import os
 import select
 import signal
 import subprocess
 import tempfile
 import time
+from collections.abc import Mapping
 from typing import IO
 
 from harness import frames, registry
@@ -36,29 +38,28 @@ class Process:
             start_new_session=True,  # an interrupt is for the parent to handle
             env={**os.environ, **declaration.environment(threads)},
         )
+        try:
+            self.facts = self._greeted(ask(python, backend).packages)
+        except WorkerFailed:
+            self.kill()
+            raise
+
+    def _greeted(self, promised: Mapping[str, str]) -> Mapping[str, str]:
+        """The backend's facts, once the versions in the greeting are those of the fingerprint."""
         hello = self._receive(START_LIMIT)
         if not isinstance(hello, Hello) or hello.protocol != PROTOCOL:
-            self.kill()
-            raise WorkerFailed(f"{backend}: the worker speaks another protocol")
-        promised = ask(python, backend).packages
+            raise WorkerFailed(f"{self.backend}: the worker speaks another protocol")
         for package, version in hello.versions.items():
-            if package in promised and promised[package].partition("+")[0] != version.partition("+")[0]:
-                self.kill()
-                raise WorkerFailed(f"{backend}: {package} is {version}, its distribution says {promised[package]}")
-        self.facts = hello.facts
-
-    @property
-    def alive(self) -> bool:
-        """Whether the process still runs."""
-        return self._popen.poll() is None
-
-    @property
-    def pid(self) -> int:
-        """The process's number."""
-        return self._popen.pid
+            expected = promised.get(package, version)
+            if expected.partition("+")[0] != version.partition("+")[0]:
+                raise WorkerFailed(f"{self.backend}: {package} is {version}, its distribution says {expected}")
+        return hello.facts
 
     def ask(self, request: Request, limit: float) -> Reply:
-        """The reply to one request. ``TimedOut`` past ``limit`` seconds, ``WorkerFailed`` if the process dies."""
+        """The reply to one request. ``TimedOut`` past ``limit`` seconds, ``WorkerFailed`` if the process dies.
+
+        After either the process is of no more use: ``kill`` it.
+        """
         assert self._popen.stdin is not None
         try:
             frames.write(self._popen.stdin, request)  # type: ignore[arg-type]
@@ -66,7 +67,6 @@ class Process:
             raise WorkerFailed(self._last_words()) from None
         reply = self._receive(limit)
         if not isinstance(reply, Reply):
-            self.kill()
             raise WorkerFailed(f"{self.backend}: the worker answered out of turn")
         return reply
 
@@ -82,7 +82,6 @@ class Process:
         while len(pieces) < count:
             ready, _, _ = select.select([descriptor], [], [], max(0.0, deadline - time.monotonic()))
             if not ready:
-                self.kill()
                 raise TimedOut(f"no answer within {limit:g} s; the worker was killed")
             piece = os.read(descriptor, min(1 << 20, count - len(pieces)))
             if not piece:
@@ -105,14 +104,21 @@ class Process:
         """End the process now."""
         self._popen.kill()
         self._popen.wait()
+        self._release()
 
     def close(self) -> None:
         """Let the process end by itself: its stream of requests ends."""
-        for stream in (self._popen.stdin, self._popen.stdout):
-            if stream is not None:
-                stream.close()
+        assert self._popen.stdin is not None
+        self._popen.stdin.close()
         try:
             self._popen.wait(timeout=5)
         except subprocess.TimeoutExpired:
-            self.kill()
-        self._errors.close()
+            self._popen.kill()
+            self._popen.wait()
+        self._release()
+
+    def _release(self) -> None:
+        for stream in (self._popen.stdin, self._popen.stdout, self._errors):
+            if stream is not None:
+                with contextlib.suppress(BrokenPipeError):  # an unsent request to a dead worker
+                    stream.close()

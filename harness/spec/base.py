@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import Annotated, Any, TypeVar, get_args
 
 import msgspec
-import tomli_w
 
 from harness.errors import InvalidInput
 
@@ -86,7 +85,7 @@ def to_json(spec: Spec) -> bytes:
 
 def to_toml(spec: Spec) -> str:
     """A spec as TOML that a person can edit: every field that is set, defaults included."""
-    return tomli_w.dumps(_without_none(msgspec.to_builtins(spec)))
+    return msgspec.toml.encode(_without_none(msgspec.to_builtins(spec))).decode()
 
 
 def from_json(kind: type[S], text: bytes | str) -> S:

@@ -1,0 +1,133 @@
+"""Numbers and names as the report writes them."""
+
+import math
+from collections.abc import Iterable, Sequence
+
+from msgspec.structs import replace
+
+from harness.judge.convergence import known_case
+from harness.judge.speed import Interval
+from harness.problems.catalogue import CATALOGUE
+from harness.spec.base import key
+from harness.spec.cell import Budget
+from harness.spec.problem import Problem
+from harness.spec.recipe import CLIPS, Decoupled, NoDecay, Recipe
+from harness.spec.spellings import SPELLINGS, optimizer_label, optimizer_name, recipe_label, short
+
+NOTHING = "–"
+_THIN = "\N{NARROW NO-BREAK SPACE}"
+
+
+def number(value: float, digits: int = 3) -> str:
+    """Three significant digits unless told otherwise; powers of ten where zeros would hide the number."""
+    if math.isnan(value):
+        return NOTHING
+    if math.isinf(value):
+        return "∞" if value > 0 else "−∞"
+    if value == 0:
+        return "0"
+    if not 1e-3 <= abs(value) < 1e7:
+        mantissa, _, exponent = f"{value:.{digits - 1}e}".partition("e")
+        return f"{mantissa}e{int(exponent)}".replace("-", "−")
+    return fixed(value, decimals(value, digits))
+
+
+def decimals(value: float, digits: int = 3) -> int:
+    """Decimals that show ``digits`` significant digits."""
+    if value == 0 or not math.isfinite(value):
+        return 0
+    return max(0, digits - 1 - math.floor(math.log10(abs(value))))
+
+
+def fixed(value: float, places: int) -> str:
+    """A number with so many decimals, thousands set apart."""
+    text = f"{value:,.{places}f}" if abs(value) >= 1e4 else f"{value:.{places}f}"
+    return text.replace(",", _THIN).replace("-", "−")
+
+
+def between(interval: Interval) -> str:
+    """An interval with the decimals of its value: ``3.81–4.02``; empty where there is none."""
+    if math.isnan(interval.low):
+        return ""
+    places = decimals(interval.value)
+    return f"{fixed(interval.low, places)}–{fixed(interval.high, places)}"
+
+
+def times(interval: Interval) -> str:
+    """A factor with its interval: ``3.90 (3.81–4.02)``."""
+    return f"{number(interval.value)} ({between(interval) or 'no interval'})"
+
+
+def listed(words: Iterable[str]) -> str:
+    """a, b and c."""
+    *most, last = list(words)
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+def counted(count: int, thing: str, things: str = "") -> str:
+    """1 run, 2 runs."""
+    return f"{fixed(count, 0)} {thing if count == 1 else things or thing + 's'}"
+
+
+def problem_name(problem: Problem) -> str:
+    """The catalogue's name, else its kind and hash."""
+    case = known_case(problem)
+    return case.name if case is not None else f"{problem.spelling()} {key(problem)[:6]}"
+
+
+def budget_text(budget: Budget) -> str:
+    """Ten epochs, batch 32."""
+    length = counted(budget.steps, "step") if budget.steps else counted(budget.epochs or 0, "epoch")
+    return f"{length}, {'full batch' if budget.batch == 'full' else f'batch {budget.batch}'}"
+
+
+def optimizer_text(recipe: Recipe, among: Sequence[Recipe]) -> str:
+    """The optimizer with its rate; all its fields where another recipe would read the same."""
+    label = optimizer_label(recipe)
+    same = {_bare(other) for other in among if optimizer_label(other) == label}
+    return label if len(same | {_bare(recipe)}) == 1 else f"{recipe_label(_bare(recipe))}, lr={recipe.optimizer.lr:g}"
+
+
+def rest_text(recipe: Recipe) -> str:
+    """Everything of a recipe but its optimizer; empty if it has nothing else."""
+    pieces = (recipe.clip, recipe.penalty, _other_decay(recipe), recipe.schedule)
+    return " + ".join(short(piece) for piece in pieces if piece.spelling() not in ("none", "constant"))
+
+
+def recipe_text(recipe: Recipe, among: Sequence[Recipe]) -> str:
+    """All of a recipe in one line, with its rate."""
+    return " + ".join(part for part in (optimizer_text(recipe, among), rest_text(recipe)) if part)
+
+
+def recipe_order(recipe: Recipe) -> tuple[int, float, str, int, str]:
+    """The order in which recipes are reported: as spellings are listed, then by rate, clip, and the rest."""
+    names = list(SPELLINGS)
+    name = optimizer_name(recipe)
+    place = names.index(name) if name in names else len(names)
+    return (
+        place,
+        recipe.optimizer.lr,
+        short(recipe.optimizer),
+        CLIPS.index(type(recipe.clip)),
+        rest_text(recipe) + key(recipe),
+    )
+
+
+def problem_order(problem: Problem) -> tuple[int, str]:
+    """Catalogue order; others behind."""
+    name = problem_name(problem)
+    names = list(CATALOGUE)
+    return (names.index(name) if name in names else len(names)), name
+
+
+def _bare(recipe: Recipe) -> Recipe:
+    """The optimizer, with the decay that its spelling brings."""
+    decay = recipe.decay if optimizer_name(recipe) == "adamw" else NoDecay()
+    return Recipe(recipe.optimizer, decay=decay)
+
+
+def _other_decay(recipe: Recipe) -> object:
+    """The decay that the optimizer's spelling does not tell."""
+    if optimizer_name(recipe) == "adamw" and recipe.decay == replace(Decoupled(), rate=recipe.decay.rate):
+        return NoDecay()
+    return recipe.decay

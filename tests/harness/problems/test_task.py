@@ -1,0 +1,108 @@
+"""The start and the batch order that all backends share."""
+
+import numpy as np
+import pytest
+from msgspec.structs import replace
+from scipy import stats
+
+from harness.errors import InvalidInput
+from harness.problems import task as tasks
+from harness.problems.catalogue import CATALOGUE
+from harness.problems.initialise import draw
+from harness.spec.cell import Budget
+from harness.spec.initialisations import Orthogonal, Scaled, SmallNormal, Zeros
+from harness.spec.layers import Dense
+from harness.spec.losses import BinaryCrossEntropy, CrossEntropy, MeanSquaredError
+from harness.spec.problem import Quadratic
+
+DIGITS = CATALOGUE["digits-64-64-64-10"]
+
+
+def test_order_visits_every_sample_at_most_once_an_epoch_and_drops_the_rest():
+    order = tasks.order(1000, Budget(epochs=2, batch=32), seed=0)
+    assert order.shape == (62, 32)
+    for epoch in order.reshape(2, -1):
+        assert len(set(epoch.tolist())) == 31 * 32
+    assert not np.array_equal(order[:31], order[31:])
+
+
+def test_steps_may_end_within_an_epoch():
+    assert tasks.order(100, Budget(steps=7, batch=40), seed=0).shape == (7, 40)
+
+
+def test_seeds_are_per_axis():
+    task = tasks.make(DIGITS.problem)
+    other = tasks.make(replace(DIGITS.problem, model=(*DIGITS.problem.model[:-1], Dense(12))))
+    start, start_other = tasks.initial(task, 0), tasks.initial(other, 0)
+    np.testing.assert_array_equal(start["dense1.weight"], start_other["dense1.weight"])
+    again = tasks.initial(task, 1)
+    assert not np.array_equal(start["dense1.weight"], again["dense1.weight"])
+    assert not np.array_equal(tasks.order(64, DIGITS.budget, 0), tasks.order(64, DIGITS.budget, 1))
+
+
+def test_biases_start_at_zero_and_weights_of_one_layer_do_not_repeat_in_the_next():
+    start = tasks.initial(tasks.make(DIGITS.problem), 0)
+    assert all((values == 0).all() for name, values in start.items() if name.endswith("bias"))
+    assert not np.array_equal(start["dense1.weight"], start["dense2.weight"])
+
+
+@pytest.mark.parametrize("distribution", ["normal", "truncated", "uniform"])
+@pytest.mark.parametrize(("scheme", "variance"), [("glorot", 2 / 500), ("he", 2 / 200), ("lecun", 1 / 200)])
+def test_scaled_initialisations_have_their_variance(scheme, variance, distribution):
+    weights = draw(Scaled(scheme, distribution), (200, 300), np.random.default_rng(0))
+    # The standard error of a variance estimate from n draws is at most √(2/n) of it (less for lighter tails).
+    assert weights.var() == pytest.approx(variance, rel=4 * (2 / weights.size) ** 0.5)
+    assert abs(weights.mean()) < 4 * (variance / weights.size) ** 0.5
+    z = weights.ravel() / variance**0.5
+    law = {
+        "normal": stats.norm(),
+        "uniform": stats.uniform(-(3**0.5), 2 * 3**0.5),
+        "truncated": stats.truncnorm(-2, 2, scale=1 / 0.8796256610342398),
+    }[distribution]
+    assert stats.kstest(z, law.cdf).pvalue > 1e-3
+
+
+@pytest.mark.parametrize("shape", [(8, 8), (4, 9), (9, 4)])
+def test_orthogonal_has_orthonormal_rows_or_columns(shape):
+    q = draw(Orthogonal(2.0), shape, np.random.default_rng(0)) / 2
+    gram = q.T @ q if shape[0] >= shape[1] else q @ q.T
+    np.testing.assert_allclose(gram, np.eye(min(shape)), atol=1e-14)
+
+
+def test_small_normal_and_zeros():
+    assert (draw(Zeros(), (3, 2), np.random.default_rng(0)) == 0).all()
+    assert draw(SmallNormal(0.01), (100, 100), np.random.default_rng(0)).std() == pytest.approx(0.01, rel=0.05)
+
+
+@pytest.mark.parametrize("rotated", [False, True])
+def test_quadratic_has_the_condition_number_asked_for(rotated):
+    matrix = tasks.make(Quadratic(condition=50.0, dimension=6, rotated=rotated)).constants["matrix"]
+    eigenvalues = np.linalg.eigvalsh(matrix)
+    assert eigenvalues[-1] / eigenvalues[0] == pytest.approx(50)
+    assert eigenvalues[0] == pytest.approx(1)
+    assert (np.count_nonzero(matrix - np.diag(np.diag(matrix))) > 0) == rotated
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"loss": MeanSquaredError()}, "targets of the outputs' shape"),
+        ({"loss": BinaryCrossEntropy()}, "targets of the outputs' shape"),
+        ({"model": (Dense(9),)}, "as many outputs as classes"),
+    ],
+)
+def test_a_loss_that_does_not_fit_the_data_is_refused(change, says):
+    assert isinstance(DIGITS.problem.loss, CrossEntropy)
+    with pytest.raises(InvalidInput, match=says):
+        tasks.make(replace(DIGITS.problem, **change))
+
+
+def test_a_dense_layer_on_volumes_is_refused():
+    cube = CATALOGUE["cube-2x2x2"].problem
+    with pytest.raises(InvalidInput, match="put a flatten layer before it"):
+        tasks.make(replace(cube, model=cube.model[1:]))
+
+
+def test_a_batch_larger_than_the_data_is_refused():
+    with pytest.raises(InvalidInput, match="only 100 training samples"):
+        tasks.order(100, Budget(steps=1, batch=101), 0)
