@@ -175,7 +175,7 @@ def _backends(grid: Grid) -> list[str]:
     asked = selectors.names(grid.backends)
     for name in asked:
         registry.find(name)
-    return asked or list(registry.declared())
+    return asked if grid.backends else list(registry.declared())
 
 
 def _fits(grid: Grid, backend: str, device: str, precision: str, mode: str) -> bool:

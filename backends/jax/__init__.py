@@ -1,4 +1,4 @@
-"""JAX, declared without importing it."""
+"""JAX with optax, declared without importing either."""
 
 from harness.backend import Declaration
 
@@ -11,4 +11,10 @@ BACKEND = Declaration(
     devices=("cpu", "cuda"),
     modes=("jit",),
     compiles="the step (XLA, jit)",
+    flags={
+        # The size of XLA's CPU thread pool; it obeys neither OMP_NUM_THREADS nor --xla_cpu_multi_thread_eigen.
+        "PJRT_NPROC": "{threads}",
+        "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
+        "JAX_ENABLE_COMPILATION_CACHE": "false",
+    },
 )

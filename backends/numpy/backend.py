@@ -1,11 +1,12 @@
-"""NumPy opened in this process: threads, BLAS."""
+"""NumPy opened in this process."""
 
 from collections.abc import Mapping
 
 import numpy as np
-from threadpoolctl import threadpool_info, threadpool_limits  # type: ignore[import-untyped]
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from backends.numpy.trainer import NumpyTrainer
+from backends.reference.backend import blas
 from harness.backend import Origin, Parameters, Plan
 from harness.problems.task import Task
 from harness.spec.cell import Cell
@@ -21,14 +22,7 @@ class NumpyBackend:
         return {"numpy": np.__version__}
 
     def facts(self) -> Mapping[str, str]:
-        # SciPy brings a BLAS of its own.
-        pools = [
-            pool for pool in threadpool_info() if pool["user_api"] == "blas" and "scipy.libs" not in pool["filepath"]
-        ]
-        return {
-            "threads": ", ".join(str(p["num_threads"]) for p in pools),
-            "BLAS": ", ".join(f"{p['internal_api']} {p['version']} {p['architecture']}" for p in pools),
-        }
+        return blas()
 
     def plan(self, cell: Cell, parameters: tuple[str, ...]) -> Plan:
         pieces = ("model", "loss", "optimizer", "clip", "penalty", "decay", "schedule")

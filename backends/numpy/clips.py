@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable
-from functools import partial
 
 import numpy as np
 
@@ -16,15 +15,16 @@ def clipper(spec: Clip, g: Flat) -> Callable[[], object] | None:
         case NoClip():
             return None
         case GlobalNorm(c=c):
-            return lambda: _scale(g.vector, c)
+            return lambda: _shorten([g.vector], c)
         case PerTensor(c=c):
-            return lambda: list(map(partial(_scale, c=c), g.pieces))
+            return lambda: _shorten(g.pieces, c)
         case ByValue(lowest=lowest, highest=highest):
             return lambda: np.clip(g.vector, lowest, highest, out=g.vector)
 
 
-def _scale(g: Array, c: float) -> None:
-    """g ← g if ‖g‖ ≤ c, else (c/‖g‖)g."""
-    norm = math.sqrt(np.dot(g, g))
-    if not norm <= c:  # NaN goes this way
-        np.multiply(g, c / norm, out=g)
+def _shorten(vectors: list[Array], c: float) -> None:
+    """g ← g if ‖g‖ ≤ c, else (c/‖g‖)g, for each vector on its own."""
+    for g in vectors:
+        norm = math.sqrt(np.dot(g, g))
+        if not norm <= c:  # NaN goes this way
+            np.multiply(g, c / norm, out=g)

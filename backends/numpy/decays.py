@@ -11,11 +11,12 @@ from harness.spec.recipe import Coupled, Decay, Decoupled, NoDecay, touched
 def decay(spec: Decay, w: Flat, g: Flat, lr: float) -> Callable[[float], None] | None:
     """A function of the schedule's factor that changes g (coupled) or w (decoupled), or None.
 
-    Called before the step: neither Δ nor the decay depends on what the other does to w.
+    Both come before the step: since Δ does not depend on w, w − ηλw − Δ is w − Δ − ηλw.
     """
     if isinstance(spec, NoDecay):
         return None
-    rate = w.spread(dict.fromkeys(touched(spec.on, w.views), spec.rate))
+    scaled = isinstance(spec, Decoupled) and spec.scaled_by == "rate"
+    rate = w.spread(dict.fromkeys(touched(spec.on, w.views), spec.rate * lr if scaled else spec.rate))
     amount = np.empty_like(rate)
 
     def couple(factor: float) -> None:
@@ -24,12 +25,7 @@ def decay(spec: Decay, w: Flat, g: Flat, lr: float) -> Callable[[float], None] |
 
     def shrink(factor: float) -> None:
         np.multiply(w.vector, rate, out=amount)
-        np.multiply(amount, scale * factor, out=amount)
+        np.multiply(amount, factor, out=amount)
         np.subtract(w.vector, amount, out=w.vector)
 
-    match spec:
-        case Coupled():
-            return couple
-        case Decoupled(scaled_by=scaled_by):
-            scale = lr if scaled_by == "rate" else 1.0
-            return shrink
+    return couple if isinstance(spec, Coupled) else shrink

@@ -5,7 +5,7 @@ The scalars that this leaves, with the bias corrections, are gathered into one f
 """
 
 import math
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -120,8 +120,7 @@ class Adam:
     def __init__(self, optimizer: spec.Adam, like: Array) -> None:
         self.spec = optimizer
         self.m, self.v = np.zeros_like(like), np.zeros_like(like)
-        self.greatest = np.zeros_like(like) if optimizer.amsgrad != "no" else like[:0]
-        self.delta = np.empty_like(like)
+        self.greatest, self.delta = np.zeros_like(like), np.empty_like(like)
 
     def __call__(self, g: Array, eta: float, t: int) -> Array:
         o, m, v, delta = self.spec, self.m, self.v, self.delta
@@ -142,10 +141,11 @@ class Adam:
         return np.multiply(delta, eta * k1 / math.sqrt(k2), out=delta)
 
 
-def _root(h: Array, k: float, eps: float, placement: str, out: Array) -> Any:
+def _root(h: Array, k: float, eps: float, placement: str, out: Array) -> None:
     """√(kh + ε)/√k for ε inside, (√(kh) + ε)/√k for ε outside."""
     if placement == "inside":
         np.add(h, eps / k, out=out)
-        return np.sqrt(out, out=out)
-    np.sqrt(h, out=out)
-    return np.add(out, eps / math.sqrt(k), out=out)
+        np.sqrt(out, out=out)
+    else:
+        np.sqrt(h, out=out)
+        np.add(out, eps / math.sqrt(k), out=out)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 import numpy as np
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from threadpoolctl import threadpool_info, threadpool_limits  # type: ignore[import-untyped]
 
 from backends.reference.trainer import ReferenceTrainer
 from harness.backend import Origin, Parameters, Plan
@@ -22,7 +22,7 @@ class ReferenceBackend:
         return {"numpy": np.__version__}
 
     def facts(self) -> Mapping[str, str]:
-        return {"arithmetic": "float64"}
+        return blas()
 
     def plan(self, cell: Cell, parameters: tuple[str, ...]) -> Plan:
         _refuse(cell)
@@ -32,6 +32,15 @@ class ReferenceBackend:
     def trainer(self, cell: Cell, task: Task, start: Parameters, steps: int, observe: bool) -> ReferenceTrainer:
         _refuse(cell)
         return ReferenceTrainer(cell, task, start, steps, observe)
+
+
+def blas() -> dict[str, str]:
+    """NumPy's BLAS and its threads. SciPy, where something has imported it, brings a BLAS of its own."""
+    pools = [p for p in threadpool_info() if p["user_api"] == "blas" and "scipy.libs" not in p["filepath"]]
+    return {
+        "threads": ", ".join(str(p["num_threads"]) for p in pools),
+        "BLAS": ", ".join(f"{p['internal_api']} {p['version']} {p['architecture']}" for p in pools),
+    }
 
 
 def _refuse(cell: Cell) -> None:

@@ -35,7 +35,7 @@ class TensorFlowTrainer:
         """What is global in Keras and TensorFlow: set before anything is built or traced."""
         keras.config.set_floatx(self.cell.precision)
         keras.config.set_dtype_policy(self.cell.precision)
-        # float32 matrix products on GPUs are rounded to 10 bits by default.
+        # By default TensorFlow rounds the factors of float32 matrix products to 10 bits on GPUs.
         tf.config.experimental.enable_tensor_float_32_execution(not self.exact)
         with tf.device("/GPU:0" if self.cell.device == "cuda" else "/CPU:0"):
             yield

@@ -145,6 +145,11 @@ class First:
     second_step: float
     compiling: float  # first step − second step: about what tracing and compiling took
 
+    @property
+    def total(self) -> float:
+        """Seconds until the first step is made."""
+        return self.imports + self.build + self.first_step
+
 
 def contender(job: Job) -> str:
     """Who computes: a backend in one environment. The data belongs to the problem."""
@@ -216,12 +221,12 @@ def first_calls(records: Iterable[Record]) -> list[First]:
     found = []
     for record in records:
         if isinstance(record.job.measure, FirstCall) and record.status == "ok":
-            phases = [
+            imports, build, first, second = (
                 record.series(f"{phase}_seconds").sort_values("step")["value"].to_numpy()
                 for phase in ("import", "build", "first_step", "second_step")
-            ]
-            medians = [float(np.median(seconds)) for seconds in phases]
-            found.append(First(record, *medians, compiling=float(np.median(phases[2] - phases[3]))))
+            )
+            medians = [float(np.median(seconds)) for seconds in (imports, build, first, second, first - second)]
+            found.append(First(record, medians[0], medians[1], medians[2], medians[3], compiling=medians[4]))
     return found
 
 

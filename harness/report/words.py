@@ -11,8 +11,8 @@ from harness.problems.catalogue import CATALOGUE
 from harness.spec.base import key
 from harness.spec.cell import Budget
 from harness.spec.problem import Problem
-from harness.spec.recipe import CLIPS, Decoupled, NoDecay, Recipe
-from harness.spec.spellings import SPELLINGS, optimizer_label, optimizer_name, recipe_label, short
+from harness.spec.recipe import CLIPS, Decay, Decoupled, NoDecay, Recipe
+from harness.spec.spellings import SPELLINGS, optimizer_label, optimizer_name, short
 
 NOTHING = "–"
 _THIN = "\N{NARROW NO-BREAK SPACE}"
@@ -83,9 +83,11 @@ def budget_text(budget: Budget) -> str:
 
 def optimizer_text(recipe: Recipe, among: Sequence[Recipe]) -> str:
     """The optimizer with its rate; all its fields where another recipe would read the same."""
-    label = optimizer_label(recipe)
-    same = {_bare(other) for other in among if optimizer_label(other) == label}
-    return label if len(same | {_bare(recipe)}) == 1 else f"{recipe_label(_bare(recipe))}, lr={recipe.optimizer.lr:g}"
+    label, spec = optimizer_label(recipe), recipe.optimizer
+    if len({other.optimizer for other in (*among, recipe) if optimizer_label(other) == label}) == 1:
+        return label
+    fields = short(replace(spec, lr=type(spec)().lr)).removeprefix(spec.spelling()).strip("[]")
+    return f"{label.removesuffix(']')},{fields}]" if fields else label
 
 
 def rest_text(recipe: Recipe) -> str:
@@ -97,6 +99,16 @@ def rest_text(recipe: Recipe) -> str:
 def recipe_text(recipe: Recipe, among: Sequence[Recipe]) -> str:
     """All of a recipe in one line, with its rate."""
     return " + ".join(part for part in (optimizer_text(recipe, among), rest_text(recipe)) if part)
+
+
+def rate_text(recipe: Recipe, among: Sequence[Recipe]) -> str:
+    """Whether a rate was chosen: "untuned" unless its optimizer ran with several, all else being equal."""
+    alike = {
+        other.optimizer.lr
+        for other in (*among, recipe)
+        if optimizer_name(other) == optimizer_name(recipe) and rest_text(other) == rest_text(recipe)
+    }
+    return "untuned" if len(alike) == 1 else f"one of {len(alike)}"
 
 
 def recipe_order(recipe: Recipe) -> tuple[int, float, str, int, str]:
@@ -120,14 +132,7 @@ def problem_order(problem: Problem) -> tuple[int, str]:
     return (names.index(name) if name in names else len(names)), name
 
 
-def _bare(recipe: Recipe) -> Recipe:
-    """The optimizer, with the decay that its spelling brings."""
-    decay = recipe.decay if optimizer_name(recipe) == "adamw" else NoDecay()
-    return Recipe(recipe.optimizer, decay=decay)
-
-
-def _other_decay(recipe: Recipe) -> object:
+def _other_decay(recipe: Recipe) -> Decay:
     """The decay that the optimizer's spelling does not tell."""
-    if optimizer_name(recipe) == "adamw" and recipe.decay == replace(Decoupled(), rate=recipe.decay.rate):
-        return NoDecay()
-    return recipe.decay
+    told = optimizer_name(recipe) == "adamw" and recipe.decay == Decoupled()
+    return NoDecay() if told else recipe.decay

@@ -16,7 +16,7 @@ GRADGAUGE = [sys.executable, "-m", "harness.cli"]
 
 
 def gradgauge(*arguments, **options):
-    return subprocess.run([*GRADGAUGE, *map(str, arguments)], capture_output=True, text=True, **options)
+    return subprocess.run([*GRADGAUGE, *map(str, arguments)], capture_output=True, text=True, timeout=120, **options)
 
 
 QUICK = ("--problem", "rosenbrock", "--steps", "5", "--backend", "numpy", "--precision", "float64")
@@ -69,7 +69,7 @@ def test_a_folder_that_is_no_run(verb, tmp_path):
 
 def test_a_study_file_with_a_misspelt_key(tmp_path):
     text = gradgauge("show", "quickstart").stdout
-    (tmp_path / "study.toml").write_text(text.replace("optimizers", "optimisers", 1))
+    (tmp_path / "study.toml").write_text(text.replace("optimizers = ", "optimisers = ", 1))
     done = gradgauge("run", tmp_path / "study.toml", "--out", tmp_path / "run")
     assert done.returncode == 2
     assert "unknown field `optimisers`" in done.stderr

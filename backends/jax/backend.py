@@ -1,0 +1,58 @@
+"""JAX opened in this process: threads, devices, what it runs."""
+
+import os
+from collections.abc import Mapping
+
+import jax
+import optax
+from jaxlib import version as jaxlib
+
+from backends.jax import clips, decays, layers, losses, optimizers, penalties, schedules
+from backends.jax.trainer import JaxTrainer
+from harness.backend import Origin, Parameters, Plan
+from harness.errors import Unsupported
+from harness.problems.task import Task
+from harness.spec.cell import Cell
+from harness.spec.problem import Network
+
+
+class JaxBackend:
+    """Jitted JAX: pure functions of a dict of arrays, optax, one call a step."""
+
+    def __init__(self, threads: int) -> None:
+        # XLA reads its number of threads when the first device is asked for, and never again.
+        os.environ["PJRT_NPROC"] = str(threads)
+        self.devices = jax.devices()
+
+    def versions(self) -> Mapping[str, str]:
+        return {"jax": jax.__version__, "jaxlib": jaxlib.__version__, "optax": optax.__version__}
+
+    def facts(self) -> Mapping[str, str]:
+        return {
+            "threads": os.environ["PJRT_NPROC"],  # XLA does not report the size of its pool
+            "dispatch": "asynchronous" if jax.config.values["jax_cpu_enable_async_dispatch"] else "synchronous",
+            "matmul precision": jax.config.values["jax_default_matmul_precision"] or "default",
+            "XLA_FLAGS": os.environ.get("XLA_FLAGS", "none"),
+            "GPU": self.devices[0].device_kind if self._cuda() else "none",
+        }
+
+    def plan(self, cell: Cell, parameters: tuple[str, ...]) -> Plan:
+        if cell.device == "cuda" and not self._cuda():
+            raise Unsupported("device cuda: this JAX sees no GPU")
+        exact, recipe, problem = cell.implementation == "exact", cell.recipe, cell.problem
+        function = Origin("native", "jax.numpy")
+        return {
+            "model": layers.origin(problem.model, exact) if isinstance(problem, Network) else function,
+            "loss": losses.origin(problem.loss) if isinstance(problem, Network) else function,
+            "optimizer": optimizers.origin(recipe, exact),
+            "clip": clips.origin(recipe.clip),
+            "penalty": penalties.origin(recipe.penalty),
+            "decay": decays.origin(recipe, exact),
+            "schedule": schedules.origin(recipe.schedule, exact),
+        }
+
+    def trainer(self, cell: Cell, task: Task, start: Parameters, steps: int, observe: bool) -> JaxTrainer:
+        return JaxTrainer(cell, task, start, steps, observe)
+
+    def _cuda(self) -> bool:
+        return bool(self.devices[0].platform == "gpu")

@@ -1,0 +1,48 @@
+"""Weight decay: ``optax.add_decayed_weights``, before the optimizer or after it."""
+
+from collections.abc import Iterable
+
+import optax
+from jax import Array
+
+from backends.jax import optimizers, schedules
+from harness.backend import Origin
+from harness.spec.recipe import Coupled, Decay, Decoupled, NoDecay, Recipe, touched
+
+
+def origin(recipe: Recipe, exact: bool) -> Origin:
+    """Where the decay comes from."""
+    if isinstance(recipe.decay, NoDecay):
+        return Origin("native", "nothing")
+    by = "optax.adamw" if not exact and optimizers.is_adamw(recipe) else "optax.add_decayed_weights"
+    return Origin("native", by)
+
+
+def coupled(decay: Decay, parameters: Iterable[str]) -> optax.GradientTransformation:
+    """g + λw, to stand before the optimizer."""
+    if not isinstance(decay, Coupled):
+        return optax.identity()
+    return optax.add_decayed_weights(decay.rate, mask(decay, parameters))
+
+
+def decoupled(recipe: Recipe, parameters: Iterable[str], steps: int, exact: bool) -> optax.GradientTransformation:
+    """−Δ − ηλw, to stand after the optimizer: so it does not depend on where the rate enters a buffer."""
+    decay = recipe.decay
+    if not isinstance(decay, Decoupled) or (not exact and optimizers.is_adamw(recipe)):
+        return optax.identity()
+    lr = recipe.optimizer.lr if decay.scaled_by == "rate" else 1.0
+    rate = schedules.rate(recipe.schedule, steps, lr, exact)
+    if not callable(rate):
+        return optax.add_decayed_weights(-rate * decay.rate, mask(decay, parameters))
+
+    def minus(t: Array) -> Array:
+        return -decay.rate * rate(t)
+
+    return optax.add_decayed_weights(minus, mask(decay, parameters))
+
+
+def mask(decay: Coupled | Decoupled, parameters: Iterable[str]) -> dict[str, bool]:
+    """Which parameters decay."""
+    parameters = tuple(parameters)
+    on = touched(decay.on, parameters)
+    return {name: name in on for name in parameters}

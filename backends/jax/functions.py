@@ -1,0 +1,31 @@
+"""Analytic functions: parameters in, the mean value over the batch out."""
+
+from collections.abc import Mapping
+
+import jax.numpy as jnp
+from jax import Array
+
+from backends.jax.layers import Arrays
+from harness.backend import Floats
+from harness.spec.problem import Beale, Function, NoisyQuadratic, Quadratic, RandomGradients, Rosenbrock
+
+
+def value(function: Function, parameters: Arrays, batch: Array, constants: Mapping[str, Floats]) -> Array:
+    """f(parameters; batch), a scalar."""
+    match function:
+        case Rosenbrock(a=a, b=b):
+            x = parameters["x"]
+            return jnp.square(a - x[0]) + b * jnp.square(x[1] - jnp.square(x[0]))
+        case Beale():
+            x = parameters["x"]
+            powers = jnp.stack([x[1], x[1] ** 2, x[1] ** 3])
+            return jnp.sum(jnp.square(jnp.array([1.5, 2.25, 2.625]) - x[0] * (1 - powers)))
+        case Quadratic():
+            x = parameters["x"]
+            return 0.5 * jnp.vdot(x, jnp.matmul(jnp.asarray(constants["matrix"]), x, precision="highest"))
+        case NoisyQuadratic():
+            h = jnp.asarray(constants["curvatures"])
+            return 0.5 * jnp.mean(jnp.sum(h * jnp.square(parameters["x"] - batch), axis=1))
+        case RandomGradients():
+            flat = jnp.concatenate([jnp.ravel(parameters["weight"]), parameters["bias"]])
+            return jnp.mean(jnp.matmul(batch, flat, precision="highest"))

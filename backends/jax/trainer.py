@@ -1,0 +1,154 @@
+"""The training loop, as a JAX user writes it: one jitted call a step, everything on the device."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax import Array
+
+from backends.jax import clips, functions, layers, losses, penalties, update
+from backends.jax.layers import Arrays
+from harness.backend import Evaluation, Floats, Integers, Parameters, Steps
+from harness.problems.data import Part
+from harness.problems.task import Task
+from harness.spec.cell import Cell
+from harness.spec.problem import Network
+
+fence: Callable[[Any], Any] = jax.block_until_ready
+
+# Steps between two transfers: the length of the buffers, which is part of the compiled step's types.
+BLOCK = 256
+
+
+class State(NamedTuple):
+    """All that a step changes; donated to it."""
+
+    parameters: dict[str, Array]
+    optimizer: Any  # what optax keeps
+    seen: dict[str, Array]  # (BLOCK, …) each: what the steps of this block report
+    row: Array  # the step's place in this block
+
+
+class JaxTrainer:
+    """One training run in jitted JAX.
+
+    Whether JAX has 64-bit types at all is a setting of the process. Every method sets it for itself and puts it
+    back, so that trainers of both precisions can live side by side.
+    """
+
+    def __init__(self, cell: Cell, task: Task, start: Parameters, steps: int, observe: bool) -> None:
+        self.cell, self.task, self.observe = cell, task, observe
+        self.device = jax.devices(cell.device)[0]
+        self.dtype = np.dtype(cell.precision)
+        self.exact = cell.implementation == "exact"
+        self.penalty = penalties.penalty(cell.recipe.penalty, task.samples)
+        self.optimizer = update.transformation(cell, task.parameters, steps)
+        self.step = jax.jit(self._step, donate_argnums=0)
+        self.fresh = jax.jit(self._fresh)
+        self.gradient = jax.jit(self._gradient)
+        self.evaluation = jax.jit(self._evaluation)
+        with self._precision():
+            self.parts = {name: self._part(part) for name, part in task.parts.items()}
+        self.reset(start)
+
+    def reset(self, start: Parameters) -> None:
+        with self._precision():
+            parameters = {name: self._put(start[name].astype(self.dtype)) for name in self.task.parameters}
+            self.state: State = fence(self.fresh(parameters))
+
+    def train(self, order: Integers) -> Steps:
+        with self._precision():
+            blocks = [self._block(order[begin : begin + BLOCK]) for begin in range(0, len(order), BLOCK)]
+        seen = {name: np.concatenate([block[name] for block in blocks]) for name in self.state.seen}
+        return Steps(seen["loss"], seen.get("penalty", np.zeros(len(order))), seen.get("norms"))
+
+    def gradients(self, indices: Integers) -> Parameters:
+        with self._precision():
+            return self._fetch(self.gradient(self.state.parameters, *self.parts["training"], self._put(indices)))
+
+    def evaluate(self, part: str) -> Evaluation:
+        with self._precision():
+            loss, metric = jax.device_get(self.evaluation(self.state.parameters, *self.parts[part]))
+        return Evaluation(float(loss), None if metric is None else float(metric[0]) / float(metric[1]))
+
+    def parameters(self) -> Parameters:
+        return self._fetch(self.state.parameters)
+
+    def _block(self, rows: Integers) -> dict[str, Floats]:
+        """Make up to BLOCK steps; what they report is fetched once."""
+        order = np.zeros((BLOCK, rows.shape[1]), np.int32)
+        order[: len(rows)] = rows
+        given = *self.parts["training"], self._put(order)
+        state, step = self.state._replace(row=self._put(np.int32(0))), self.step
+        for _ in range(len(rows)):
+            state = step(state, *given)
+        self.state = fence(state)
+        return {name: np.array(seen, np.float64)[: len(rows)] for name, seen in state.seen.items()}
+
+    def _step(self, state: State, x: Array, y: Array, order: Array) -> State:
+        parameters, batch = state.parameters, order[state.row]
+        (_, seen), g = jax.value_and_grad(self._objective, has_aux=True)(parameters, x[batch], y[batch])
+        if self.observe:
+            seen["norms"] = jnp.stack([clips.norm(g[name]) for name in self.task.parameters])
+        updates, optimizer = self.optimizer.update(g, state.optimizer, parameters)
+        return State(
+            optax.apply_updates(parameters, updates),
+            optimizer,
+            {name: state.seen[name].at[state.row].set(value) for name, value in seen.items()},
+            state.row + 1,
+        )
+
+    def _fresh(self, parameters: dict[str, Array]) -> State:
+        """The state at step 0."""
+        widths: dict[str, tuple[int, ...]] = {"loss": ()}
+        if self.penalty is not None:
+            widths["penalty"] = ()
+        if self.observe:
+            widths["norms"] = (len(parameters),)
+        seen = {name: jnp.zeros((BLOCK, *width)) for name, width in widths.items()}
+        return State(parameters, self.optimizer.init(parameters), seen, jnp.int32(0))
+
+    def _objective(self, parameters: Arrays, x: Array, y: Array) -> tuple[Array, dict[str, Array]]:
+        """Loss + penalty, and both apart."""
+        loss = self._loss(self._outputs(parameters, x), y)
+        if self.penalty is None:
+            return loss, {"loss": loss}
+        penalty = self.penalty(parameters)
+        return loss + penalty, {"loss": loss, "penalty": penalty}
+
+    def _outputs(self, parameters: Arrays, x: Array) -> Array:
+        problem = self.task.problem
+        if isinstance(problem, Network):
+            return layers.apply(problem.model, parameters, x, self.exact)
+        return functions.value(problem, parameters, x, self.task.constants)
+
+    def _loss(self, outputs: Array, y: Array) -> Array:
+        problem = self.task.problem
+        return losses.loss(problem.loss, outputs, y) if isinstance(problem, Network) else outputs
+
+    def _gradient(self, parameters: dict[str, Array], x: Array, y: Array, batch: Array) -> dict[str, Array]:
+        gradient, _ = jax.grad(self._objective, has_aux=True)(parameters, x[batch], y[batch])
+        return dict(gradient)
+
+    def _evaluation(self, parameters: Arrays, x: Array, y: Array) -> tuple[Array, Any]:
+        problem, outputs = self.task.problem, self._outputs(parameters, x)
+        metric = losses.metric(problem.loss, outputs, y) if isinstance(problem, Network) else None
+        return self._loss(outputs, y), metric
+
+    def _precision(self) -> Any:
+        return jax.enable_x64(self.dtype == np.float64)
+
+    def _part(self, part: Part) -> tuple[Array, Array]:
+        labels = np.issubdtype(part.y.dtype, np.integer)
+        return self._put(part.x.astype(self.dtype)), self._put(part.y.astype(np.int32 if labels else self.dtype))
+
+    def _put(self, values: np.ndarray | np.generic) -> Array:
+        # Without a copy an array could share the caller's memory, and a step is free to overwrite what it is given.
+        put: Array = jax.device_put(values, self.device, may_alias=False)
+        return put
+
+    def _fetch(self, arrays: Arrays) -> Parameters:
+        return {name: np.array(arrays[name], np.float64) for name in self.task.parameters}

@@ -1,0 +1,114 @@
+"""The sections on what went wrong and on what the numbers were made with."""
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+
+from harness.report import commands
+from harness.report.material import Contender, Material, setting
+from harness.report.section import Column, Entry, Section, Table
+from harness.report.words import NOTHING, problem_name, recipe_order, recipe_text
+from harness.store import Record
+
+STATUSES = ("diverged", "failed", "timeout", "unsupported")
+
+
+def troubles(material: Material) -> Section:
+    """Every record that is not ok, with its reason and the line that runs it again."""
+    records = sorted(
+        (record for record in material.records if record.status != "ok"),
+        key=lambda r: (STATUSES.index(r.status), recipe_order(r.job.cell.recipe), material.of(r.job).series, r.key),
+    )
+    if not records:
+        return Section(
+            "troubles", "What went wrong", "Every job ended well: nothing diverged, failed or ran out of time."
+        )
+    names = ("status", "backend", "problem", "recipe", "measured", "seed", "reason", "run it again")
+    table = Table(
+        "troubles-table",
+        "troubles",
+        "Diverged, failed, out of time, unsupported",
+        [Column(name, numeric=name == "seed") for name in names],
+        [_trouble(material, record) for record in records],
+        pd.DataFrame([row(material, record) for record in records]),
+        folded=len(records) > 40,
+    )
+    lead = "Failure is a result: each of these is a record of its own, with its reason."
+    return Section("troubles", "What went wrong", lead, [table])
+
+
+def row(material: Material, record: Record) -> dict[str, object]:
+    """A record in one line of CSV."""
+    cell = record.job.cell
+    return {
+        "record": record.key,
+        "run": material.folders[record.key],
+        "measure": record.job.measure.spelling(),
+        "problem": problem_name(cell.problem),
+        "conditions": setting(cell).conditions,
+        "recipe": recipe_text(cell.recipe, material.recipes),
+        "backend": material.of(record.job).name,
+        "seed": cell.seed,
+        "status": record.status,
+        "reason": record.reason,
+    }
+
+
+def environment(material: Material) -> Section:
+    """Interpreter, packages, machine, threads, flags, hashes, and what each backend says of itself."""
+    contenders = material.contenders
+    records = {identity: [r for r in material.records if material.of(r.job) is c] for identity, c in contenders.items()}
+    columns = {contender.name: _facts(contender, records[identity]) for identity, contender in contenders.items()}
+    facts = list(dict.fromkeys(fact for column in columns.values() for fact in column))
+    rows = [[Entry(fact), *(Entry(column.get(fact, NOTHING)) for column in columns.values())] for fact in facts]
+    long = [{"fact": f, "backend": name, "value": column[f]} for name, column in columns.items() for f in column]
+    table = Table(
+        "environment-table",
+        "environment",
+        "What the numbers were made with",
+        [Column(""), *(Column(name) for name in columns)],
+        rows,
+        pd.DataFrame(long),
+        command="gradgauge doctor",
+    )
+    lead = "A number belongs to its environment. Records of different environments are never averaged."
+    return Section("environment", "Environment", lead, [table])
+
+
+def _trouble(material: Material, record: Record) -> list[Entry]:
+    cell, who = record.job.cell, material.of(record.job)
+    return [
+        Entry(record.status, mark="bad"),
+        Entry(who.name, series=who.series),
+        Entry(problem_name(cell.problem)),
+        Entry(recipe_text(cell.recipe, material.recipes)),
+        Entry(record.job.measure.spelling().replace("_", " ")),
+        Entry(str(cell.seed), order=cell.seed),
+        Entry(record.reason),
+        Entry(commands.replay(material, record.key), mark="code"),
+    ]
+
+
+def _facts(contender: Contender, records: Sequence[Record]) -> dict[str, str]:
+    environment = contender.environment
+    said: dict[str, set[str]] = {}
+    for record in records:
+        for name, value in record.facts.items():
+            if name != "session":
+                said.setdefault(name, set()).add(value)
+    data = {problem_name(r.job.cell.problem): r.job.environment.data for r in records}
+    return {
+        "backend": contender.title,
+        "Python": environment.python,
+        **dict(sorted(environment.packages.items())),
+        "machine": environment.machine,
+        "threads asked for": str(environment.threads),
+        **{f"it says: {name}": ", ".join(sorted(values)) for name, values in sorted(said.items())},
+        "variables": _pairs(environment.flags),
+        "code hash": environment.code,
+        "data hash": _pairs(data) if len(data) > 1 else next(iter(data.values())),
+    }
+
+
+def _pairs(values: Mapping[str, str]) -> str:
+    return " ".join(f"{name}={value}" for name, value in sorted(values.items())) or NOTHING

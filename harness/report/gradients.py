@@ -1,0 +1,118 @@
+"""The section on gradients: heat maps of every tensor's gradient norm along training."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from markupsafe import Markup
+from matplotlib.ticker import MaxNLocator
+
+from harness.judge.convergence import Run, Trial
+from harness.judge.speed import Floats
+from harness.report import canvas, commands
+from harness.report.convergence import by_setting
+from harness.report.material import Material, Setting, setting
+from harness.report.section import Figure, Panel, Section
+from harness.report.words import number, optimizer_text, recipe_text
+
+LEAD = (
+    "The L2 norm of each tensor's gradient before the clip, as log₁₀, one row a tensor from input to output. All "
+    "backends of a figure share one colour scale. Blank: zero, not finite, or after a divergence."
+)
+COLOURS = "viridis"
+WIDTH, ROW, MARGINS = 280.0, 14.0, (84.0, 8.0, 30.0, 2.0)
+
+
+def section(material: Material) -> Section:
+    """One figure an optimizer, of its first recipe and seed; all but the first folded away."""
+    figures: list[Figure] = []
+    for position, (one, trials) in enumerate(by_setting(material)):
+        chosen: dict[str, list[Trial]] = {}
+        for trial in trials:
+            group = chosen.setdefault(optimizer_text(trial.cell.recipe, material.recipes), [])
+            if not group or group[0].cell.recipe == trial.cell.recipe:
+                group.append(trial)
+        for place, group in enumerate(chosen.values()):
+            name = f"gradients-{position}-{place}"
+            figures += _figure(material, one, group, name, folded=bool(figures))
+    missing = None
+    if not figures:
+        settings = {setting(record.job.cell) for record in material.records}
+        missing = ("No gradient norms were recorded in these runs.", commands.missing(material, settings))
+    return Section("gradients", "Gradients", LEAD, figures, missing)
+
+
+def _figure(material: Material, one: Setting, trials: Sequence[Trial], name: str, folded: bool) -> list[Figure]:
+    maps = [(trial, *_norms(trial.runs[0])) for trial in trials]
+    maps = [entry for entry in maps if entry[3].size and np.isfinite(entry[3]).any()]
+    if not maps:
+        return []
+    finite = np.concatenate([logs[np.isfinite(logs)] for *_, logs in maps])
+    limits = float(finite.min()), float(finite.max())
+    recipe, seed = trials[0].cell.recipe, trials[0].runs[0].record.job.cell.seed
+    words = recipe_text(recipe, material.recipes)
+    panels = [
+        Panel(_map(tensors, steps, logs, limits, f"{name}-{place}", words), material.of(trial.records[0].job).name)
+        for place, (trial, tensors, steps, logs) in enumerate(maps)
+    ]
+    figure = Figure(
+        name,
+        f"Gradient norms, {one.name}, {words}",
+        panels,
+        note=f"{one.conditions}, seed {seed}.",
+        scale=Panel(_scale(limits, f"{name}-scale"), "log₁₀ of the norm"),
+        command=commands.replay(material, trials[0].runs[0].record.key),
+        folded=folded,
+        smallest=250,
+    )
+    return [figure]
+
+
+def _norms(run: Run) -> tuple[list[str], Floats, Floats]:
+    """Tensors, steps, and log₁₀ of the norms: one row a tensor, nan where there is none."""
+    rows = run.record.series("gradient_norm")
+    tensors = list(dict.fromkeys(rows["tensor"].astype(str)))
+    steps = np.unique(rows["step"].to_numpy())
+    logs = np.full((len(tensors), steps.size), np.nan)
+    values = rows["value"].to_numpy()
+    places = rows["tensor"].astype(str).map({tensor: row for row, tensor in enumerate(tensors)}).to_numpy()
+    usable = np.isfinite(values) & (values > 0)
+    at = np.searchsorted(steps, rows["step"].to_numpy())
+    logs[places[usable], at[usable]] = np.log10(values[usable])
+    return tensors, steps.astype(float), logs
+
+
+def _map(
+    tensors: Sequence[str], steps: Floats, logs: Floats, limits: tuple[float, float], name: str, recipe: str
+) -> Markup:
+    half = float(np.diff(steps).min(initial=math.inf)) / 2 if steps.size > 1 else 0.5
+    height = ROW * len(tensors) + MARGINS[2] + MARGINS[3]
+    with canvas.axes(WIDTH, height, MARGINS) as drawn:
+        drawn.imshow(
+            np.ma.masked_invalid(logs),
+            cmap=COLOURS,
+            vmin=limits[0],
+            vmax=limits[1],
+            aspect="auto",
+            interpolation="none",
+            extent=(steps[0] - half, steps[-1] + half, len(tensors) - 0.5, -0.5),
+        )
+        drawn.set_yticks(range(len(tensors)))
+        drawn.set_yticklabels(tensors, fontsize=9.5)
+        drawn.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+        drawn.grid(visible=False)
+        drawn.spines[:].set_visible(False)
+        drawn.set_xlabel("step", labelpad=1)
+        return canvas.svg(drawn, name, f"Gradient norms with {recipe}")
+
+
+def _scale(limits: tuple[float, float], name: str) -> Markup:
+    """The colour scale that the panels share."""
+    with canvas.axes(220, 34, (14, 14, 20, 2)) as drawn:
+        ramp = np.linspace(0, 1, 128)[None, :]
+        drawn.imshow(ramp, cmap=COLOURS, aspect="auto", interpolation="none", extent=(*limits, 0, 1))
+        drawn.set_yticks([])
+        drawn.xaxis.set_major_locator(MaxNLocator(4))
+        drawn.grid(visible=False)
+        drawn.spines[:].set_visible(False)
+        return canvas.svg(drawn, name, f"Colours from {number(limits[0])} to {number(limits[1])}")

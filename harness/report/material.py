@@ -1,0 +1,193 @@
+"""What a report is made from: the records of some runs, in an order that depends on their content alone."""
+
+import functools
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from harness import registry
+from harness.backend import Declaration
+from harness.errors import InvalidInput, NothingMeasured
+from harness.judge.speed import contender
+from harness.report.words import budget_text, counted, problem_name, problem_order, recipe_order
+from harness.spec.cell import Budget, Cell
+from harness.spec.job import Environment, Job
+from harness.spec.problem import Problem
+from harness.spec.recipe import Recipe
+from harness.store import Record, Store
+
+# The colour of each backend in every figure, as a number of the style sheet's palette; others take what is left.
+COLOURS = {"reference": 0, "numpy": 1, "torch": 2, "tensorflow": 3, "jax": 4}
+SERIES = 10
+
+
+class Setting(NamedTuple):
+    """What runs must share to stand in one figure: all of a cell but recipe, backend and seed."""
+
+    problem: Problem
+    budget: Budget
+    implementation: str
+    device: str
+    precision: str
+    mode: str
+
+    @property
+    def name(self) -> str:
+        """The problem's name."""
+        return problem_name(self.problem)
+
+    @property
+    def conditions(self) -> str:
+        """The rest in words."""
+        mode = () if self.mode == "default" else (f"mode {self.mode}",)
+        return ", ".join((self.implementation, self.precision, self.device, *mode, budget_text(self.budget)))
+
+
+class Contender(NamedTuple):
+    """A backend in one environment; ``series`` is its colour."""
+
+    name: str  # the backend, with what tells it from others of its kind: "torch (torch 2.12.0)"
+    backend: str
+    title: str
+    environment: Environment
+    declaration: Declaration | None
+    series: int
+
+    def mode(self, asked: str) -> str:
+        """The mode that ran."""
+        return self.declaration.modes[0] if asked == "default" and self.declaration is not None else asked
+
+    @property
+    def compiles(self) -> str:
+        """What its first call compiles."""
+        return self.declaration.compiles if self.declaration is not None else "unknown"
+
+    @property
+    def version(self) -> str:
+        """The versions of what it needs."""
+        own = [name for name in self.environment.packages if name != "numpy"] or ["numpy"]
+        return " ".join(f"{name} {self.environment.packages.get(name, '')}" for name in own)
+
+    @property
+    def threads(self) -> str:
+        """Its threads in words."""
+        return counted(self.environment.threads, "thread")
+
+
+@dataclass(frozen=True)
+class Material:
+    """Everything that was read."""
+
+    abouts: tuple[dict[str, Any], ...]
+    records: tuple[Record, ...]  # by key, each once
+    folders: dict[str, str]  # key → run folder, as replay takes it
+    contenders: dict[str, Contender]  # by id, in the order of reports
+
+    def of(self, job: Job) -> Contender:
+        """Who ran a job."""
+        return self.contenders[contender(job)]
+
+    @functools.cached_property
+    def study(self) -> str:
+        """The study that the reproducing lines name."""
+        names = [about["name"] for about in self.abouts if about.get("name")]
+        return names[0] if names else "quickstart"
+
+    @functools.cached_property
+    def recipes(self) -> tuple[Recipe, ...]:
+        """Every recipe, in the order of reports."""
+        return tuple(sorted({record.job.cell.recipe for record in self.records}, key=recipe_order))
+
+
+def read(runs: Sequence[Path]) -> Material:
+    """Read runs; a record that several of them hold is taken from the first."""
+    abouts: dict[str, dict[str, Any]] = {}
+    found: dict[str, tuple[Record, str]] = {}
+    for folder in runs:
+        store = Store.open(folder)
+        about = store.about().get("study") or {}
+        abouts.setdefault(about.get("name", ""), about)
+        for record in store.records():
+            found.setdefault(record.key, (record, _shown(folder)))
+    if not found:
+        where = ", ".join(str(run) for run in runs) or "no run"
+        raise NothingMeasured(f"nothing to report on: {where} holds no record. Make some with: gradgauge run")
+    records = tuple(record for _, (record, _) in sorted(found.items()))
+    return Material(
+        tuple(about for _, about in sorted(abouts.items())),
+        records,
+        {key: folder for key, (_, folder) in found.items()},
+        _contenders([record.job for record in records]),
+    )
+
+
+def setting(cell: Cell) -> Setting:
+    """A cell's setting."""
+    return Setting(cell.problem, cell.budget, cell.implementation, cell.device, cell.precision, cell.mode)
+
+
+def setting_order(one: Setting) -> tuple[object, ...]:
+    """The order in which settings are reported."""
+    return (
+        *problem_order(one.problem),
+        one.implementation,
+        one.precision,
+        one.device,
+        one.mode,
+        budget_text(one.budget),
+    )
+
+
+def _contenders(jobs: Sequence[Job]) -> dict[str, Contender]:
+    """Every contender, with a name that tells it apart and a colour of its own."""
+    by_backend: dict[str, dict[str, Environment]] = {}
+    for job in jobs:
+        by_backend.setdefault(job.cell.backend, {})[contender(job)] = job.environment
+    found: dict[str, Contender] = {}
+    spare = itertools.cycle(range(len(COLOURS), SERIES))
+    for backend in sorted(by_backend, key=lambda name: (COLOURS.get(name, SERIES), name)):
+        declaration = _declaration(backend)
+        title = declaration.title if declaration is not None else backend
+        names = sorted((name, identity) for identity, name in _names(backend, by_backend[backend]).items())
+        for position, (name, identity) in enumerate(names):
+            series = COLOURS[backend] if backend in COLOURS and not position else next(spare)
+            found[identity] = Contender(name, backend, title, by_backend[backend][identity], declaration, series)
+    return found
+
+
+def _names(backend: str, environments: dict[str, Environment]) -> dict[str, str]:
+    """Names for one backend's environments: what differs is told until all names differ."""
+    packages = {name for environment in environments.values() for name in environment.packages}
+    aspects: list[Callable[[Environment], str]] = [
+        *(functools.partial(_package, name=name) for name in sorted(packages, key=lambda n: (n == "numpy", n))),
+        lambda e: f"Python {e.python}",
+        lambda e: counted(e.threads, "thread"),
+        lambda e: e.machine,
+        lambda e: f"code {e.code[:6]}",
+        lambda e: " ".join(f"{name}={value}" for name, value in sorted(e.flags.items())),
+    ]
+    told: dict[str, str] = dict.fromkeys(environments, "")
+    for aspect in aspects:
+        texts = {identity: aspect(environment) for identity, environment in environments.items()}
+        if len(set(told.values())) < len(told) and len(set(texts.values())) > 1:
+            told = {identity: f"{words}, {texts[identity]}".strip(", ") for identity, words in told.items()}
+    return {identity: f"{backend} ({words})" if words else backend for identity, words in told.items()}
+
+
+def _package(environment: Environment, name: str) -> str:
+    return f"{name} {environment.packages.get(name, 'absent')}"
+
+
+def _declaration(backend: str) -> Declaration | None:
+    """The backend's declaration, if this installation knows it."""
+    try:
+        return registry.find(backend)
+    except InvalidInput:
+        return None
+
+
+def _shown(folder: Path) -> str:
+    """A run folder as a reader would name it: no path of this machine."""
+    return folder.name if folder.is_absolute() else folder.as_posix()

@@ -1,0 +1,116 @@
+"""Puts the page together: HTML, Markdown and CSV from one list of sections."""
+
+import math
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import jinja2
+import pandas as pd
+from markupsafe import Markup, escape
+
+from harness.problems import task as tasks
+from harness.report import circumstances, convergence, gradients, same_maths, speed, summary
+from harness.report.material import Material, Setting, read, setting, setting_order
+from harness.report.section import Section
+from harness.report.words import counted, listed
+from harness.spec.problem import Network
+from harness.store import write_atomically
+
+TITLE = "gradgauge report"
+
+
+def write(runs: Sequence[Path], out: Path) -> Path:
+    """Write ``report.html``, ``report.md`` and a CSV for each kind of table into ``out``; give the page's path.
+
+    What is written depends on the records and on nothing else. Raises ``NothingMeasured`` if there are none.
+    """
+    material = read(runs)
+    sections = [
+        same_maths.section(material),
+        speed.section(material),
+        convergence.section(material),
+        gradients.section(material),
+        circumstances.troubles(material),
+        circumstances.environment(material),
+    ]
+    content = {
+        "title": TITLE,
+        "abouts": material.abouts,
+        "contenders": list(material.contenders.values()),
+        "scope": _scope(material),
+        "statements": summary.statements(material),
+        "sections": sections,
+    }
+    out.mkdir(parents=True, exist_ok=True)
+    environment = _environment()
+    for name in ("report.html", "report.md"):
+        template = environment.get_template({"report.html": "page.html", "report.md": "page.md.jinja"}[name])
+        write_atomically(out / name, template.render(content).encode())
+    for name, frame in _frames(material, sections).items():
+        write_atomically(out / f"{name}.csv", frame.to_csv(index=False, lineterminator="\n").encode())
+    return out / "report.html"
+
+
+def _frames(material: Material, sections: Sequence[Section]) -> dict[str, pd.DataFrame]:
+    """The CSV files by name: one for each kind of table, and one that lists every record."""
+    parts: dict[str, list[pd.DataFrame]] = {}
+    for table in (table for section in sections for table in section.tables):
+        parts.setdefault(table.csv, []).append(table.frame)
+    records = pd.DataFrame([circumstances.row(material, record) for record in material.records])
+    return {name: pd.concat(frames, ignore_index=True) for name, frames in parts.items()} | {"records": records}
+
+
+def _scope(material: Material) -> list[tuple[str, str]]:
+    """What was run, in words: problem by problem its size, budgets, precision, seeds; and who ran."""
+    by_problem: dict[str, list[Setting]] = {}
+    for one in sorted({setting(record.job.cell) for record in material.records}, key=setting_order):
+        by_problem.setdefault(one.name, []).append(one)
+    lines = []
+    for name, settings in by_problem.items():
+        lines.append((name, f"{_size(settings[0])}. {'; '.join(one.conditions for one in settings)}"))
+    seeds = sorted({record.job.cell.seed for record in material.records})
+    threads = sorted({contender.environment.threads for contender in material.contenders.values()})
+    counts = {kind: 0 for kind in ("agreement", "convergence", "speed", "first_call")}
+    for record in material.records:
+        counts[record.job.measure.spelling()] += 1
+    jobs = listed(f"{count} {kind.replace('_', ' ')}" for kind, count in counts.items() if count)
+    return [
+        *lines,
+        ("seeds", ", ".join(str(seed) for seed in seeds)),
+        ("threads", listed(str(count) for count in threads)),
+        ("jobs", f"{len(material.records)}: {jobs}"),
+    ]
+
+
+def _size(one: Setting) -> str:
+    task = tasks.make(one.problem)
+    parameters = sum(math.prod(shape) for shape in task.shapes.values())
+    if not isinstance(one.problem, Network):
+        return counted(parameters, "variable")
+    parts = listed(f"{counted(len(part.x), 'sample')} for {name}" for name, part in task.parts.items())
+    return f"{counted(parameters, 'parameter')}; {parts}"
+
+
+def _environment() -> jinja2.Environment:
+    """Autoescaping for HTML; Markdown has a filter of its own."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("harness.report"),
+        autoescape=jinja2.select_autoescape(["html"]),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"inline": inline, "cell": _cell}
+    return environment
+
+
+def inline(text: str) -> Markup:
+    """``**bold**`` and ```code``` as HTML; everything else escaped."""
+    html = re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", str(escape(text)))
+    return Markup(re.sub(r"`(.+?)`", r"<code>\1</code>", html))
+
+
+def _cell(text: str) -> str:
+    """Text that cannot break a Markdown table."""
+    return text.replace("|", "\\|").replace("\n", " ")

@@ -1,0 +1,132 @@
+"""What the page is made of: sections of sentences, figures and tables. Plain data; the templates draw it."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+from markupsafe import Markup
+
+from harness.report.material import Contender
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A table's entry. ``light`` is set in lighter ink (an interval, a range); ``order`` is what sorting compares."""
+
+    text: str
+    light: str = ""
+    order: float | str = ""
+    mark: str = ""  # "composed", "bad" or "good": told by a word or sign in the text as well
+    series: int | None = None  # the colour of the contender that it names
+
+    @property
+    def sort_key(self) -> str:
+        """``order`` as an attribute; numbers that are not finite sort last."""
+        if isinstance(self.order, str):
+            return self.order or self.text
+        return repr(self.order) if math.isfinite(self.order) else str(math.copysign(1e308, self.order))
+
+    @property
+    def numeric(self) -> bool:
+        """Whether it is a number, set on the right."""
+        return not isinstance(self.order, str)
+
+
+@dataclass(frozen=True)
+class Column:
+    """A table's column; neighbours of one ``group`` stand under a common head."""
+
+    name: str
+    unit: str = ""
+    group: str = ""
+    numeric: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table as it is shown; ``frame`` is its part of ``CSV.csv``, long and in full precision."""
+
+    name: str
+    csv: str
+    title: str
+    columns: Sequence[Column]
+    rows: Sequence[Sequence[Entry]]
+    frame: pd.DataFrame
+    note: str = ""
+    command: str = ""
+    folded: bool = False
+    totals: Sequence[Sequence[Entry]] = ()  # rows that stay at the foot however the table is sorted
+
+    @property
+    def every_row(self) -> list[Sequence[Entry]]:
+        """The rows and those at the foot."""
+        return [*self.rows, *self.totals]
+
+    @property
+    def groups(self) -> list[tuple[str, int]]:
+        """The heads above the columns with the number of columns that each spans; empty if there are none."""
+        spans: list[tuple[str, int]] = []
+        for column in self.columns:
+            if spans and column.group and spans[-1][0] == column.group:
+                spans[-1] = (column.group, spans[-1][1] + 1)
+            else:
+                spans.append((column.group, 1))
+        return spans if any(name for name, _ in spans) else []
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One drawing of a figure."""
+
+    svg: Markup
+    title: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Legend:
+    """A contender's colour, and what must be known of it beside the figure."""
+
+    contender: Contender
+    facts: str = ""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """Drawings with one legend."""
+
+    name: str
+    title: str
+    panels: Sequence[Panel]
+    note: str = ""
+    legend: Sequence[Legend] = ()
+    scale: Panel | None = None  # a colour scale that the panels share
+    command: str = ""
+    folded: bool = False
+    smallest: int = 0  # width in pixels below which small multiples take fewer columns; 0: a single drawing
+
+
+@dataclass(frozen=True)
+class Section:
+    """A chapter of the page. ``missing`` says what was not measured, and the line that measures it."""
+
+    name: str
+    title: str
+    lead: str
+    parts: Sequence[Figure | Table] = ()
+    missing: tuple[str, str] | None = None
+
+    @property
+    def tables(self) -> list[Table]:
+        """Its tables."""
+        return [part for part in self.parts if isinstance(part, Table)]
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One finding in words; ``**bold**`` and ```code``` as in Markdown."""
+
+    about: str
+    sentences: Sequence[str]
+    verdict: str = ""  # "good", "bad" or ""

@@ -1,0 +1,182 @@
+"""Step times, ratios and first calls as tables."""
+
+import math
+from collections.abc import Sequence
+
+import pandas as pd
+
+from harness.judge import speed
+from harness.judge.speed import First, Group, Interval, Overall, Ratio, Steady
+from harness.report import commands
+from harness.report.material import Contender, Material, Setting
+from harness.report.section import Column, Entry, Table
+from harness.report.timed import label, present, unit
+from harness.report.words import NOTHING, between, number, recipe_text
+
+_COMPOSED = "c: composed code is involved; it does not compete and stays out of means."
+_NONE = Entry(NOTHING, order=math.inf)
+
+
+def times(material: Material, one: Setting, groups: Sequence[Group], name: str) -> Table:
+    """Seconds a step of every contender, and who is fastest."""
+    contenders = present(material, [s for group in groups for s in group.steady])
+    size, words = unit(min(s.seconds.value for group in groups for s in group.steady))
+    rows, long = [], []
+    for group in groups:
+        what = label(material, group, groups)
+        by_name = {material.of(s.job).name: s for s in group.steady}
+        entries = [Entry(what)]
+        for contender in contenders:
+            steady = by_name.get(contender.name)
+            entries.append(_time(steady, size) if steady is not None else _NONE)
+            if steady is not None:
+                long.append(_time_row(material, one, what, contender, steady))
+        rows.append([*entries, _fastest(material, group)])
+    columns = [Column("recipe"), *(Column(c.name, words, numeric=True) for c in contenders), Column("fastest")]
+    return Table(
+        f"{name}-times",
+        "step-times",
+        f"Step time, {one.name}",
+        columns,
+        rows,
+        pd.DataFrame(long),
+        note=f"{one.conditions}. Median (95 % interval) in {words} a step. {_COMPOSED}",
+        command=commands.run(material, one.problem),
+    )
+
+
+def _time(steady: Steady, size: float) -> Entry:
+    seconds = steady.seconds
+    scaled = Interval(seconds.value / size, seconds.low / size, seconds.high / size)
+    mark = "composed" if steady.composed else ""
+    return Entry(number(scaled.value), between(scaled), seconds.value, mark)
+
+
+def _time_row(material: Material, one: Setting, recipe: str, who: Contender, steady: Steady) -> dict[str, object]:
+    return {
+        "problem": one.name,
+        "conditions": one.conditions,
+        "recipe": recipe,
+        "backend": who.name,
+        "mode": who.mode(one.mode),
+        "threads": who.environment.threads,
+        "seconds": steady.seconds.value,
+        "low": steady.seconds.low,
+        "high": steady.seconds.high,
+        "steps_per_second": 1 / steady.seconds.value,
+        "blocks": len(steady.blocks),
+        "composed": " ".join(steady.composed),
+        "record": steady.record.key,
+    }
+
+
+def _fastest(material: Material, group: Group) -> Entry:
+    native = [s for s in group.steady if not s.composed]
+    if group.fastest is not None:
+        who = material.of(group.fastest.job)
+        return Entry(who.name, series=who.series)
+    return Entry("undecided" if len(native) > 1 else NOTHING)
+
+
+def ratios(material: Material, one: Setting, groups: Sequence[Group], name: str) -> Table:
+    """Ratios to one contender, the one that leads; all pairs are in the CSV."""
+    means = speed.overall(groups)
+    base = leader(means) or groups[0].steady[0].contender
+    others = [c for c in present(material, [s for g in groups for s in g.steady]) if c is not material.contenders[base]]
+    rows, long = [], []
+    for group in groups:
+        what = label(material, group, groups)
+        base_steady = next((s for s in group.steady if s.contender == base), None)
+        against = {
+            material.of(s.job).name: speed.ratio(s, base_steady) for s in group.steady if base_steady is not None
+        }
+        found = [against.get(contender.name) for contender in others]
+        rows.append([Entry(what), *(_ratio(r) if r is not None else _NONE for r in found)])
+        long += [_ratio_row(material, one, what, r) for r in group.ratios]
+    by_pair = {(m.of, m.to): m for m in means}
+    identities = {contender.name: identity for identity, contender in material.contenders.items()}
+    mean = [by_pair.get((identities[contender.name], base)) for contender in others]
+    total = [Entry("geometric mean"), *(_mean(m) if m is not None else _NONE for m in mean)]
+    return Table(
+        f"{name}-ratios",
+        "ratios",
+        f"How many times as long a step takes as with {material.contenders[base].name}, {one.name}",
+        [Column("recipe"), *(Column(contender.name, "×", numeric=True) for contender in others)],
+        rows,
+        pd.DataFrame(long),
+        note=f"{one.conditions}. Median of the ratios of blocks measured in turn (95 % interval). {_COMPOSED} "
+        "n: not interleaved, measured in different sessions. u: undecided, the interval includes 1.",
+        command=commands.run(material, one.problem),
+        totals=[total],
+    )
+
+
+def leader(means: Sequence[Overall]) -> str | None:
+    """The contender than which all others take longer on average; None if none leads all."""
+    names = {name for mean in means for name in (mean.of, mean.to)}
+    wins = {name: sum(mean.to == name for mean in means) for name in names}
+    return next((name for name, count in sorted(wins.items()) if count == len(names) - 1), None)
+
+
+def _ratio(r: Ratio) -> Entry:
+    signs = [sign for sign, holds in (("c", r.composed), ("n", not r.paired), ("u", r.verdict == "undecided")) if holds]
+    light = " ".join(filter(None, (between(r.factor), *signs)))
+    return Entry(number(r.factor.value), light, r.factor.value, "composed" if r.composed else "")
+
+
+def _mean(mean: Overall) -> Entry:
+    undecided = "u" if mean.verdict == "undecided" else ""
+    return Entry(number(mean.factor.value), f"{between(mean.factor)} {undecided}".strip(), mean.factor.value)
+
+
+def _ratio_row(material: Material, one: Setting, recipe: str, r: Ratio) -> dict[str, object]:
+    return {
+        "problem": one.name,
+        "conditions": one.conditions,
+        "recipe": recipe,
+        "backend": material.of(r.of.job).name,
+        "over": material.of(r.to.job).name,
+        "ratio": r.factor.value,
+        "low": r.factor.low,
+        "high": r.factor.high,
+        "verdict": r.verdict,
+        "interleaved": r.paired,
+        "composed": r.composed,
+    }
+
+
+def first_calls(material: Material, one: Setting, firsts: Sequence[First], name: str) -> Table:
+    """Seconds of every phase of the first call."""
+    rows, long = [], []
+    for first in firsts:
+        who, recipe = material.of(first.record.job), recipe_text(first.record.job.cell.recipe, material.recipes)
+        phases = {
+            "import": first.imports,
+            "build": first.build,
+            "first step": first.first_step,
+            "second step": first.second_step,
+            "first − second": first.compiling,
+        }
+        seconds = [Entry(number(value), order=value) for value in phases.values()]
+        rows.append([Entry(who.name, series=who.series), Entry(recipe), *seconds, Entry(who.compiles)])
+        long.append(
+            {"problem": one.name, "conditions": one.conditions, "backend": who.name, "recipe": recipe}
+            | {phase.replace(" − ", "_minus_").replace(" ", "_"): value for phase, value in phases.items()}
+            | {"compiles": who.compiles, "record": first.record.key}
+        )
+    columns = [
+        Column("backend"),
+        Column("recipe"),
+        *(Column(phase, "s", numeric=True) for phase in phases),
+        Column("what the first call compiles"),
+    ]
+    return Table(
+        f"{name}-table",
+        "first-calls",
+        f"First call, {one.name}",
+        columns,
+        rows,
+        pd.DataFrame(long),
+        note=f"{one.conditions}. First step − second step is about what tracing and compiling took.",
+        command=commands.run(material, one.problem, [first.record.job.cell.recipe for first in firsts]),
+    )

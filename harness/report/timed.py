@@ -1,0 +1,69 @@
+"""The timed cells of each setting, and what must be said beside their numbers."""
+
+from collections.abc import Sequence
+
+from harness.judge import speed
+from harness.judge.speed import First, Group, Steady
+from harness.report.material import Contender, Material, Setting, setting, setting_order
+from harness.report.section import Legend
+from harness.report.words import listed, recipe_order, recipe_text
+from harness.store import Record
+
+UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"))
+
+
+def steps(material: Material) -> list[tuple[Setting, list[Group]]]:
+    """The groups of each setting, in the order of reports."""
+    found: dict[Setting, list[Group]] = {}
+    for group in speed.groups(material.records):
+        found.setdefault(setting(group.cell), []).append(group)
+    for groups in found.values():
+        groups.sort(key=lambda group: (recipe_order(group.cell.recipe), group.cell.seed))
+    return sorted(found.items(), key=lambda item: setting_order(item[0]))
+
+
+def first_calls(material: Material) -> list[tuple[Setting, list[First]]]:
+    """The first calls of each setting, in the order of reports."""
+    order = list(material.contenders)
+    found: dict[Setting, list[First]] = {}
+    for first in speed.first_calls(material.records):
+        found.setdefault(setting(first.record.job.cell), []).append(first)
+    for firsts in found.values():
+        firsts.sort(key=lambda f: (recipe_order(f.record.job.cell.recipe), order.index(speed.contender(f.record.job))))
+    return sorted(found.items(), key=lambda item: setting_order(item[0]))
+
+
+def label(material: Material, group: Group, among: Sequence[Group]) -> str:
+    """A timed cell's name; with its seed where several were timed."""
+    seeds = len({other.cell.seed for other in among}) > 1
+    return recipe_text(group.cell.recipe, material.recipes) + (f", seed {group.cell.seed}" if seeds else "")
+
+
+def unit(seconds: float) -> tuple[float, str]:
+    """The unit in which a time reads well."""
+    return next(((size, name) for size, name in UNITS if seconds >= size), UNITS[-1])
+
+
+def legend(material: Material, one: Setting, records: Sequence[Record]) -> list[Legend]:
+    """Mode, what the first call compiles, threads, precision, and what is composed, for each contender."""
+    entries = []
+    for identity, contender in material.contenders.items():
+        own = [record for record in records if speed.contender(record.job) == identity]
+        if own:
+            pieces = {
+                f"{piece} of {recipe_text(r.job.cell.recipe, material.recipes)}"
+                for r in own
+                for piece in speed.composed(r)
+            }
+            facts = (
+                f"{contender.mode(one.mode)}; compiles {contender.compiles}; {contender.threads}; {one.precision}; "
+                + (f"composed: {listed(sorted(pieces))}" if pieces else "all native")
+            )
+            entries.append(Legend(contender, facts))
+    return entries
+
+
+def present(material: Material, steady: Sequence[Steady]) -> list[Contender]:
+    """Those who were timed, in the order of reports."""
+    measured = {s.contender for s in steady}
+    return [contender for identity, contender in material.contenders.items() if identity in measured]

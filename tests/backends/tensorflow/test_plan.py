@@ -1,0 +1,103 @@
+"""Which pieces are Keras's own."""
+
+import pytest
+
+from harness.errors import Unsupported
+from harness.problems.catalogue import case
+from harness.spec.cell import Cell
+from harness.spec.layers import Dense, LeakyRelu
+from harness.spec.losses import CrossEntropy
+from harness.spec.optimizers import SGD, AdaGrad, Adam, Momentum, RMSProp
+from harness.spec.problem import DataSet, Network
+from harness.spec.recipe import L1, L2, ByValue, Coupled, Decoupled, GlobalNorm, PerTensor, Recipe
+from harness.spec.schedules import Cosine, Exponential, Step, WarmUp
+
+CASE = case("digits-64-64-64-10")
+NAMES = ("dense1.weight", "dense1.bias")
+N, C = "native", "composed"
+
+
+def how(backend, piece, recipe, implementation, problem=CASE.problem):
+    cell = Cell(problem, recipe, CASE.budget, "tensorflow", implementation)
+    origin = backend.plan(cell, NAMES)[piece]
+    assert origin.how == N or origin.why
+    return origin.how
+
+
+# Recipe, exact, shipped.
+OPTIMIZERS = [
+    (Recipe(SGD()), N, N),
+    (Recipe(SGD(), schedule=Step()), N, N),
+    (Recipe(Momentum()), N, N),
+    (Recipe(Momentum(nesterov=True)), N, N),
+    (Recipe(Momentum(), schedule=Step()), C, N),
+    (Recipe(Momentum(momentum=0.0), schedule=Step()), N, N),
+    (Recipe(Momentum(rate="inside"), schedule=Step()), N, N),
+    (Recipe(Momentum(rate="inside", nesterov=True), schedule=Step()), N, N),
+    (Recipe(Momentum(dampening=0.5)), C, C),
+    (Recipe(Momentum(dampening=0.9, first="damped")), C, C),
+    (Recipe(AdaGrad()), N, N),
+    (Recipe(AdaGrad(eps_placement="outside")), C, N),
+    (Recipe(RMSProp(), schedule=Step()), N, N),
+    (Recipe(RMSProp(centred=True, momentum=0.9)), N, N),
+    (Recipe(RMSProp(centred=True, momentum=0.9, rate="inside"), schedule=Step()), N, N),
+    (Recipe(RMSProp(centred=True, momentum=0.9), schedule=Step()), C, N),
+    (Recipe(RMSProp(eps_placement="outside")), C, N),
+    (Recipe(RMSProp(bias_correction=True)), C, C),
+    (Recipe(Adam(eps_placement="hat")), N, N),
+    (Recipe(Adam(eps_placement="hat", amsgrad="raw")), N, N),
+    (Recipe(Adam(eps_placement="hat", amsgrad="corrected")), C, N),
+    (Recipe(Adam()), C, N),
+    (Recipe(Adam(eps_placement="inside")), C, N),
+    (Recipe(Adam(amsgrad="raw")), C, N),
+]
+HAT = Adam(eps_placement="hat")
+OTHERS = [
+    ("decay", Recipe(HAT, decay=Decoupled()), N, N),
+    ("decay", Recipe(SGD(), decay=Decoupled(), schedule=Step()), N, N),
+    ("decay", Recipe(Adam(), decay=Decoupled()), C, N),
+    ("decay", Recipe(HAT, decay=Decoupled(scaled_by="schedule")), C, C),
+    ("decay", Recipe(HAT, decay=Coupled()), C, C),
+    ("clip", Recipe(HAT, GlobalNorm()), N, N),
+    ("clip", Recipe(HAT, PerTensor()), N, N),
+    ("clip", Recipe(HAT, ByValue(-1.0, 2.0)), N, N),
+    ("penalty", Recipe(HAT, penalty=L2()), C, N),
+    ("penalty", Recipe(HAT, penalty=L1(on="all")), C, N),
+    ("schedule", Recipe(HAT, schedule=Exponential()), N, N),
+    ("schedule", Recipe(HAT, schedule=WarmUp(then=Cosine())), N, N),
+    ("schedule", Recipe(HAT, schedule=WarmUp()), N, N),
+    ("schedule", Recipe(HAT, schedule=WarmUp(then=Step())), N, C),
+    ("model", Recipe(HAT), N, N),
+]
+
+
+@pytest.mark.parametrize(("recipe", "exact", "shipped"), OPTIMIZERS)
+def test_optimizers(backend, recipe, exact, shipped):
+    assert how(backend, "optimizer", recipe, "exact") == exact
+    assert how(backend, "optimizer", recipe, "shipped") == shipped
+
+
+@pytest.mark.parametrize(("piece", "recipe", "exact", "shipped"), OTHERS)
+def test_other_pieces(backend, piece, recipe, exact, shipped):
+    assert how(backend, piece, recipe, "exact") == exact
+    assert how(backend, piece, recipe, "shipped") == shipped
+
+
+def test_a_slope_that_keras_would_round_is_composed(backend):
+    problem = Network(DataSet("wine"), (Dense(2), LeakyRelu(), Dense(3)), CrossEntropy())
+    assert how(backend, "model", Recipe(SGD()), "exact", problem) == C
+    assert how(backend, "model", Recipe(SGD()), "shipped", problem) == N
+
+
+def test_where_keras_has_another_formula_the_plan_tells_it(backend):
+    cell = Cell(CASE.problem, Recipe(Adam(amsgrad="corrected")), CASE.budget, "tensorflow", "shipped")
+    why = backend.plan(cell, NAMES)["optimizer"].why
+    assert "ε-hat" in why
+    assert "raw v" in why
+
+
+def test_no_gpu_is_a_reason(backend):
+    if backend.facts()["GPU"] != "none":
+        pytest.skip("this machine has a GPU")
+    with pytest.raises(Unsupported, match="sees no GPU"):
+        backend.plan(Cell(CASE.problem, CASE.recipe, CASE.budget, "tensorflow", device="cuda"), NAMES)

@@ -1,0 +1,74 @@
+"""Same words: what Keras ships computes the formula that the plan says it does."""
+
+import numpy as np
+import pytest
+
+from harness.spec.cell import Budget
+from harness.spec.layers import Dense, LeakyRelu
+from harness.spec.losses import CrossEntropy
+from harness.spec.optimizers import SGD, AdaGrad, Adam, Momentum, RMSProp
+from harness.spec.problem import DataSet, Network, RandomGradients
+from harness.spec.recipe import (
+    L1,
+    L1L2,
+    L2,
+    ByValue,
+    Coupled,
+    Decoupled,
+    GlobalNorm,
+    PerTensor,
+    Recipe,
+)
+from harness.spec.schedules import Constant, Cosine, Exponential, Step, WarmUp
+
+BUDGET = Budget(steps=20, batch=1)
+# float64 with hyperparameters rounded to float32: 1 − 0.999ᵗ is then 7e-6 away.
+ROUNDED = 2e-5
+
+# The words, and the formula that Keras computes for them.
+FORMULAS = [
+    (Momentum(0.1), Momentum(0.1, rate="inside")),
+    (Momentum(0.1, nesterov=True), Momentum(0.1, nesterov=True, rate="inside")),
+    (Momentum(0.1, dampening=0.9, first="damped"), Momentum(0.1, dampening=0.9, first="damped")),
+    (AdaGrad(0.1, eps_placement="outside"), AdaGrad(0.1)),
+    (RMSProp(0.1, eps_placement="outside", momentum=0.9), RMSProp(0.1, momentum=0.9, rate="inside")),
+    (RMSProp(0.1, bias_correction=True), RMSProp(0.1, bias_correction=True)),
+    (Adam(0.1), Adam(0.1, eps_placement="hat")),
+    (Adam(0.1, amsgrad="corrected"), Adam(0.1, eps_placement="hat", amsgrad="raw")),
+]
+
+
+@pytest.mark.parametrize(("words", "formula"), FORMULAS)
+def test_optimizers(run, words, formula):
+    problem, schedule = RandomGradients(scale=1e-4), Exponential(0.5, 7)
+    shipped = run(problem, Recipe(words, schedule=schedule), BUDGET, implementation="shipped")
+    assert shipped.distance(run(problem, Recipe(formula, schedule=schedule), BUDGET, on="reference")) <= ROUNDED
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [Constant(), Step(5, 0.5), Cosine(floor=0.1), WarmUp(5, 0.1), WarmUp(4, 0.0, Cosine()), WarmUp(4, 0.0, Step(4))],
+)
+@pytest.mark.parametrize("optimizer", [SGD(0.1), Momentum(0.1, dampening=0.5)])
+def test_schedules(run, schedule, optimizer):
+    problem, recipe = RandomGradients(), Recipe(optimizer, schedule=schedule)
+    shipped = run(problem, recipe, BUDGET, implementation="shipped")
+    assert shipped.distance(run(problem, recipe, BUDGET, on="reference")) <= 1e-6
+
+
+@pytest.mark.parametrize("clip", [GlobalNorm(1.0), PerTensor(0.7), ByValue(-0.1, 0.1), ByValue(-0.1, 0.2)])
+@pytest.mark.parametrize("decay", [Coupled(0.1), Decoupled(0.1), Decoupled(0.1, scaled_by="schedule", on="all")])
+def test_clips_and_decays_keep_their_order(run, clip, decay):
+    problem, recipe = RandomGradients(), Recipe(Momentum(0.1), clip, decay=decay)
+    shipped = run(problem, recipe, BUDGET, implementation="shipped")
+    assert shipped.distance(run(problem, recipe, BUDGET, on="reference")) <= 1e-6
+
+
+@pytest.mark.parametrize("penalty", [L1(0.01), L2(0.1, scaling="per_sample"), L1L2(0.01, 0.02, on="all")])
+def test_layers_and_penalties(run, penalty):
+    problem = Network(DataSet("wine"), (Dense(8), LeakyRelu(0.1), Dense(3)), CrossEntropy())
+    recipe = Recipe(SGD(0.1), penalty=penalty)
+    shipped = run(problem, recipe, BUDGET, implementation="shipped")
+    theirs = run(problem, recipe, BUDGET, on="reference")
+    assert shipped.distance(theirs) <= 1e-6
+    np.testing.assert_allclose(shipped.steps.penalty, theirs.steps.penalty, rtol=1e-6)
