@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 from msgspec.structs import replace
 
-from harness.judge.speed import First, Floats, Integers, Steady, contender
+from harness.judge.speed import Contender, First, Floats, Integers, Steady, contender
 from harness.problems.catalogue import CATALOGUE
 from harness.spec.cell import Budget, Case, Cell
 from harness.spec.job import Convergence
@@ -52,8 +52,14 @@ class Run:
 
     def points(self, series: str) -> tuple[Integers, Floats]:
         """Steps and values of a series."""
-        rows = self.record.series(series)
-        return rows["step"].to_numpy(), rows["value"].to_numpy()
+        names, steps, values = self._columns
+        chosen = names == series
+        return steps[chosen], values[chosen]
+
+    @cached_property
+    def _columns(self) -> tuple[np.ndarray[tuple[int, ...], np.dtype[np.object_]], Integers, Floats]:
+        table = self.record.table
+        return table["series"].to_numpy(dtype=object), table["step"].to_numpy(), table["value"].to_numpy()
 
     def final(self, series: str) -> float:
         """The last value of an evaluated series ("loss/test", "metric/validation"); ±inf where training was lost."""
@@ -78,7 +84,7 @@ class Trial:
     """One cell but for its seed, run by one contender."""
 
     cell: Cell  # of the lowest seed
-    contender: str
+    contender: Contender
     records: tuple[Record, ...]  # by seed
 
     @cached_property
@@ -135,10 +141,11 @@ class Cost:
 
 def trials(records: Iterable[Record]) -> list[Trial]:
     """All convergence records, those of all seeds together."""
-    found: dict[tuple[Cell, Convergence, str], list[Record]] = {}
+    found: dict[tuple[object, ...], list[Record]] = {}
     for record in records:
         if isinstance(record.job.measure, Convergence):
-            question = replace(record.job.cell, seed=0), record.job.measure, contender(record.job)
+            cell = {field: getattr(record.job.cell, field) for field in Cell.__struct_fields__ if field != "seed"}
+            question = (*cell.values(), record.job.measure, contender(record.job))
             found.setdefault(question, []).append(record)
     return [_trial(group) for group in found.values()]
 

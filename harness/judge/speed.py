@@ -10,13 +10,12 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from msgspec.structs import replace
 
 from harness.backend import Origin
-from harness.spec.base import key
 from harness.spec.cell import Cell
 from harness.spec.job import FirstCall, Job, Speed
 from harness.spec.recipe import Recipe
@@ -29,6 +28,18 @@ Verdict = Literal["longer", "shorter", "undecided"]
 RESAMPLES = 4000
 # With n blocks all ratios fall on one side of 1 by chance with probability 2·2⁻ⁿ: below 5 % from six blocks on.
 FEWEST_BLOCKS = 6
+
+
+class Contender(NamedTuple):
+    """Who computes: a backend in one environment, whatever the problem."""
+
+    backend: str
+    python: str
+    packages: tuple[tuple[str, str], ...]
+    code: str
+    machine: str
+    threads: int
+    flags: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
@@ -53,9 +64,14 @@ class Steady:
         return self.record.job
 
     @property
-    def contender(self) -> str:
+    def contender(self) -> Contender:
         """Who was measured."""
         return contender(self.job)
+
+    @cached_property
+    def key(self) -> str:
+        """The record's key."""
+        return self.record.key
 
     @property
     def session(self) -> str:
@@ -71,7 +87,7 @@ class Steady:
     def seconds(self) -> Interval:
         """The median block."""
         values = np.array([self.blocks[block] for block in sorted(self.blocks)])
-        return interval(float(np.median(values)), _medians(values, self.record.key))
+        return interval(float(np.median(values)), _medians(values, self.key))
 
 
 @dataclass(frozen=True)
@@ -122,8 +138,8 @@ class Group:
 class Overall:
     """The geometric mean of two contenders' ratios over several cells, composed code left out."""
 
-    of: str
-    to: str
+    of: Contender
+    to: Contender
     factor: Interval
     ratios: tuple[Ratio, ...]
 
@@ -151,9 +167,11 @@ class First:
         return self.imports + self.build + self.first_step
 
 
-def contender(job: Job) -> str:
-    """Who computes: a backend in one environment. The data belongs to the problem."""
-    return f"{job.cell.backend} {key(replace(job.environment, data=''))}"
+def contender(job: Job) -> Contender:
+    """Who runs a job. The data, though part of the environment, belongs to the problem."""
+    e = job.environment
+    packages, flags = (tuple(sorted(pairs.items())) for pairs in (e.packages, e.flags))
+    return Contender(job.cell.backend, e.python, packages, e.code, e.machine, e.threads, flags)
 
 
 def composed(record: Record) -> tuple[str, ...]:
@@ -194,11 +212,11 @@ def ratio(of: Steady, to: Steady) -> Ratio:
     paired = bool(shared) and of.session == to.session != ""
     if paired:
         ratios = np.array([of.blocks[block] / to.blocks[block] for block in shared])
-        samples = _medians(ratios, of.record.key + to.record.key)
+        samples = _medians(ratios, of.key + to.key)
     else:
         a, b = (np.array([s.blocks[block] for block in sorted(s.blocks)]) for s in (of, to))
         ratios = a[:, None] / b[None, :]
-        rows, columns = _draws(of.record.key, a.size), _draws(to.record.key, b.size)
+        rows, columns = _draws(of.key, a.size), _draws(to.key, b.size)
         resampled = ratios[rows[:, :, None], columns[:, None, :]].reshape(RESAMPLES, -1)
         samples = np.median(resampled, axis=1) if min(a.size, b.size) > 1 else np.full(RESAMPLES, np.nan)
     return Ratio(of, to, interval(float(np.median(ratios)), samples), paired, np.log(samples))
@@ -206,7 +224,7 @@ def ratio(of: Steady, to: Steady) -> Ratio:
 
 def overall(groups: Sequence[Group]) -> list[Overall]:
     """For each pair of contenders the geometric mean of their ratios, slower over quicker."""
-    found: dict[tuple[str, str], list[Ratio]] = {}
+    found: dict[tuple[Contender, Contender], list[Ratio]] = {}
     for r in (r for group in groups for r in group.ratios if not r.composed):
         pair = (r.of.contender, r.to.contender)
         if pair[::-1] in found:
@@ -243,7 +261,7 @@ def decide(factor: Interval) -> Verdict:
     return "shorter" if factor.high < 1 else "undecided"
 
 
-def _overall(of: str, to: str, ratios: Sequence[Ratio]) -> Overall:
+def _overall(of: Contender, to: Contender, ratios: Sequence[Ratio]) -> Overall:
     value = math.exp(np.mean([math.log(r.factor.value) for r in ratios]))
     mean = Overall(of, to, interval(value, np.exp(np.mean([r.logs for r in ratios], axis=0))), tuple(ratios))
     if value >= 1:
@@ -269,4 +287,4 @@ def _medians(values: Floats, seed: str) -> Floats:
 
 
 def _quickest(steady: Steady) -> tuple[float, str]:
-    return float(np.median(list(steady.blocks.values()))), steady.record.key
+    return float(np.median(list(steady.blocks.values()))), steady.key

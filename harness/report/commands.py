@@ -1,28 +1,26 @@
 """The lines that make a figure's records again."""
 
+import functools
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable
 
 from harness import selectors
 from harness.errors import InvalidInput
 from harness.problems.catalogue import CATALOGUE
-from harness.report.material import Material, Setting
+from harness.report.material import Material
 from harness.report.words import problem_name
 from harness.spec.problem import Problem
 from harness.spec.recipe import NoDecay, Recipe
 from harness.spec.spellings import fields_of, optimizer, optimizer_name, short
 
 
-def run(material: Material, problem: Problem, recipes: Sequence[Recipe] = (), backends: Iterable[str] = ()) -> str:
-    """``gradgauge run STUDY`` with the selectors of some recipes; none selects what the study does."""
-    name = problem_name(problem)
-    words = ["gradgauge", "run", material.study, "--problem", name if name in CATALOGUE else "PROBLEM.toml"]
-    words += _options("optimizer", (optimizer_selector(recipe) for recipe in recipes))
-    words += _options("clip", (short(recipe.clip) for recipe in recipes))
-    words += _options("penalty", (short(r.penalty) for r in recipes if r.penalty.spelling() != "none"))
-    words += _options("decay", (short(r.decay) for r in recipes if _decay_needs_telling(r)))
-    words += _options("schedule", (short(r.schedule) for r in recipes if r.schedule.spelling() != "constant"))
-    words += _options("backend", backends)
+def run(material: Material, problem: Problem, recipes: Iterable[Recipe]) -> str:
+    """``gradgauge run STUDY`` with the selectors of some recipes on a problem, as few as tell them from the rest."""
+    every = [record.job.cell for record in material.records]
+    words = ["gradgauge", "run", material.study]
+    if any(cell.problem != problem for cell in every):
+        words += ["--problem", _problem(problem)]
+    words += _selectors(recipes, {cell.recipe for cell in every if cell.problem == problem})
     return shlex.join(words)
 
 
@@ -31,12 +29,12 @@ def replay(material: Material, key: str) -> str:
     return shlex.join(["gradgauge", "replay", material.folders[key], key])
 
 
-def missing(material: Material, settings: Iterable[Setting]) -> str:
+def missing(material: Material) -> str:
     """The line that makes what a section lacks."""
-    names = sorted({one.name for one in settings if one.name in CATALOGUE})
-    return shlex.join(["gradgauge", "run", *_options("problem", names)])
+    return shlex.join(["gradgauge", "run", *_options("problem", [_problem(one.problem) for one in material.settings])])
 
 
+@functools.cache
 def optimizer_selector(recipe: Recipe) -> str:
     """A recipe's optimizer in the grammar of ``--optimizer``: what it gives when read is this optimizer."""
     spec = recipe.optimizer
@@ -67,7 +65,32 @@ def _field(name: str, value: object) -> str:
     return f"{name}={value}".lower() if isinstance(value, bool) else f"{name}={value}"
 
 
+def _selectors(recipes: Iterable[Recipe], every: Iterable[Recipe]) -> list[str]:
+    """The options whose selections are not all that there is."""
+    words = []
+    for option, text in _OPTIONS.items():
+        asked, all_texts = ({text(recipe) for recipe in some} for some in (recipes, every))
+        if asked != all_texts:
+            words += _options(option, sorted(asked))
+    return words
+
+
 def _options(name: str, texts: Iterable[str]) -> list[str]:
     """``--name a,b`` with each text once, in order."""
     unique = list(dict.fromkeys(texts))
     return [f"--{name}", ",".join(unique)] if unique else []
+
+
+def _problem(problem: Problem) -> str:
+    """The problem's name, or the file that its owner has to give."""
+    name = problem_name(problem)
+    return name if name in CATALOGUE else "PROBLEM.toml"
+
+
+_OPTIONS: dict[str, Callable[[Recipe], str]] = {
+    "optimizer": optimizer_selector,
+    "clip": lambda recipe: short(recipe.clip),
+    "penalty": lambda recipe: short(recipe.penalty),
+    "decay": lambda recipe: short(recipe.decay) if _decay_needs_telling(recipe) else "none",
+    "schedule": lambda recipe: short(recipe.schedule),
+}

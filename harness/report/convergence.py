@@ -25,8 +25,8 @@ Value = Callable[[float], str]
 
 def section(material: Material) -> Section:
     """Curves, time to target and endings of every setting."""
-    steady = [s for group in speed.groups(material.records) for s in group.steady]
-    firsts = speed.first_calls(material.records)
+    steady = [s for group in material.groups for s in group.steady]
+    firsts = material.first_calls
     parts: list[Figure | Table] = []
     for position, (one, trials) in enumerate(by_setting(material)):
         name = f"convergence-{position}"
@@ -45,7 +45,7 @@ def by_setting(material: Material) -> list[tuple[Setting, list[Trial]]]:
     """The trials of each setting that hold numbers, in the order of reports."""
     order = list(material.contenders)
     found: dict[Setting, list[Trial]] = {}
-    for trial in convergence.trials(material.records):
+    for trial in material.trials:
         if trial.runs:
             found.setdefault(setting(trial.cell), []).append(trial)
     for trials in found.values():
@@ -186,7 +186,7 @@ def _by_recipe(trials: Sequence[Trial]) -> list[list[Trial]]:
 
 def _heads(material: Material, trial: Trial, trials: Sequence[Trial]) -> list[Entry]:
     recipe = trial.cell.recipe
-    return [Entry(recipe_text(recipe, material.recipes)), Entry(rate_text(recipe, [t.cell.recipe for t in trials]))]
+    return [Entry(material.recipe(recipe)), Entry(rate_text(recipe, [t.cell.recipe for t in trials]))]
 
 
 def _steps(trial: Trial) -> Entry:
@@ -217,7 +217,7 @@ def _keys(material: Material, one: Setting, trial: Trial, contender: Contender) 
     return {
         "problem": one.name,
         "conditions": one.conditions,
-        "recipe": recipe_text(trial.cell.recipe, material.recipes),
+        "recipe": material.recipe(trial.cell.recipe),
         "backend": contender.name,
     }
 

@@ -39,7 +39,7 @@ def figures(material: Material, one: Setting, trials: Sequence[Trial], name: str
     for trial in trials:
         if trial.runs:
             panels = rests.setdefault(rest_text(trial.cell.recipe), {})
-            panels.setdefault(optimizer_text(trial.cell.recipe, material.recipes), []).append(trial)
+            panels.setdefault(material.optimizer(trial.cell.recipe), []).append(trial)
     found = []
     for position, (rest, panels) in enumerate(rests.items()):
         drawn = [

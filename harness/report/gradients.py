@@ -29,7 +29,7 @@ def section(material: Material) -> Section:
     for position, (one, trials) in enumerate(by_setting(material)):
         chosen: dict[str, list[Trial]] = {}
         for trial in trials:
-            group = chosen.setdefault(optimizer_text(trial.cell.recipe, material.recipes), [])
+            group = chosen.setdefault(material.optimizer(trial.cell.recipe), [])
             if not group or group[0].cell.recipe == trial.cell.recipe:
                 group.append(trial)
         for place, group in enumerate(chosen.values()):
@@ -50,7 +50,7 @@ def _figure(material: Material, one: Setting, trials: Sequence[Trial], name: str
     finite = np.concatenate([logs[np.isfinite(logs)] for *_, logs in maps])
     limits = float(finite.min()), float(finite.max())
     recipe, seed = trials[0].cell.recipe, trials[0].runs[0].record.job.cell.seed
-    words = recipe_text(recipe, material.recipes)
+    words = material.recipe(recipe)
     panels = [
         Panel(_map(tensors, steps, logs, limits, f"{name}-{place}", words), material.of(trial.records[0].job).name)
         for place, (trial, tensors, steps, logs) in enumerate(maps)

@@ -2,7 +2,7 @@
 
 import functools
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,8 +10,20 @@ from typing import Any, NamedTuple
 from harness import registry
 from harness.backend import Declaration
 from harness.errors import InvalidInput, NothingMeasured
-from harness.judge.speed import contender
-from harness.report.words import budget_text, counted, problem_name, problem_order, recipe_order
+from harness.judge import agreement, convergence, speed
+from harness.judge.agreement import Verdict
+from harness.judge.convergence import Trial
+from harness.judge.speed import First, Group
+from harness.report.words import (
+    batch_text,
+    budget_text,
+    counted,
+    optimizer_text,
+    problem_name,
+    problem_order,
+    recipe_order,
+    rest_text,
+)
 from harness.spec.cell import Budget, Cell
 from harness.spec.job import Environment, Job
 from harness.spec.problem import Problem
@@ -41,12 +53,21 @@ class Setting(NamedTuple):
     @property
     def conditions(self) -> str:
         """The rest in words."""
+        return f"{self._place}, {budget_text(self.budget)}"
+
+    @property
+    def step_conditions(self) -> str:
+        """The rest in words, as far as it concerns a single step."""
+        return f"{self._place}, {batch_text(self.budget)}"
+
+    @property
+    def _place(self) -> str:
         mode = () if self.mode == "default" else (f"mode {self.mode}",)
-        return ", ".join((self.implementation, self.precision, self.device, *mode, budget_text(self.budget)))
+        return ", ".join((self.implementation, self.precision, self.device, *mode))
 
 
 class Contender(NamedTuple):
-    """A backend in one environment; ``series`` is its colour."""
+    """A backend in one environment, as the page shows it; ``series`` is its colour."""
 
     name: str  # the backend, with what tells it from others of its kind: "torch (torch 2.12.0)"
     backend: str
@@ -76,18 +97,31 @@ class Contender(NamedTuple):
         return counted(self.environment.threads, "thread")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Material:
     """Everything that was read."""
 
     abouts: tuple[dict[str, Any], ...]
     records: tuple[Record, ...]  # by key, each once
     folders: dict[str, str]  # key → run folder, as replay takes it
-    contenders: dict[str, Contender]  # by id, in the order of reports
+    contenders: dict[speed.Contender, Contender]  # in the order of reports
 
     def of(self, job: Job) -> Contender:
         """Who ran a job."""
-        return self.contenders[contender(job)]
+        return self.contenders[speed.contender(job)]
+
+    def present(self, some: Iterable[speed.Contender]) -> list[Contender]:
+        """Those among all contenders, in the order of reports."""
+        among = set(some)
+        return [shown for identity, shown in self.contenders.items() if identity in among]
+
+    def optimizer(self, recipe: Recipe) -> str:
+        """A recipe's optimizer and rate; with all its fields where it takes them to tell it apart."""
+        return self._optimizers[recipe]
+
+    def recipe(self, recipe: Recipe) -> str:
+        """All of a recipe in one line, with its rate."""
+        return " + ".join(part for part in (self._optimizers[recipe], rest_text(recipe)) if part)
 
     @functools.cached_property
     def study(self) -> str:
@@ -100,6 +134,35 @@ class Material:
         """Every recipe, in the order of reports."""
         return tuple(sorted({record.job.cell.recipe for record in self.records}, key=recipe_order))
 
+    @functools.cached_property
+    def settings(self) -> tuple[Setting, ...]:
+        """Every setting, in the order of reports."""
+        return tuple(sorted({setting(record.job.cell) for record in self.records}, key=setting_order))
+
+    @functools.cached_property
+    def verdicts(self) -> list[Verdict]:
+        """Every comparison with the reference."""
+        return agreement.judge(self.records)
+
+    @functools.cached_property
+    def groups(self) -> list[Group]:
+        """Every timed cell."""
+        return speed.groups(self.records)
+
+    @functools.cached_property
+    def first_calls(self) -> list[First]:
+        """Every first call."""
+        return speed.first_calls(self.records)
+
+    @functools.cached_property
+    def trials(self) -> list[Trial]:
+        """Every cell that was trained."""
+        return convergence.trials(self.records)
+
+    @functools.cached_property
+    def _optimizers(self) -> dict[Recipe, str]:
+        return {recipe: optimizer_text(recipe, self.recipes) for recipe in self.recipes}
+
 
 def read(runs: Sequence[Path]) -> Material:
     """Read runs; a record that several of them hold is taken from the first."""
@@ -109,8 +172,8 @@ def read(runs: Sequence[Path]) -> Material:
         store = Store.open(folder)
         about = store.about().get("study") or {}
         abouts.setdefault(about.get("name", ""), about)
-        for record in store.records():
-            found.setdefault(record.key, (record, _shown(folder)))
+        for key in sorted(store.keys() - found.keys()):
+            found[key] = store.read(key), _shown(folder)
     if not found:
         where = ", ".join(str(run) for run in runs) or "no run"
         raise NothingMeasured(f"nothing to report on: {where} holds no record. Make some with: gradgauge run")
@@ -140,12 +203,12 @@ def setting_order(one: Setting) -> tuple[object, ...]:
     )
 
 
-def _contenders(jobs: Sequence[Job]) -> dict[str, Contender]:
+def _contenders(jobs: Sequence[Job]) -> dict[speed.Contender, Contender]:
     """Every contender, with a name that tells it apart and a colour of its own."""
-    by_backend: dict[str, dict[str, Environment]] = {}
+    by_backend: dict[str, dict[speed.Contender, Environment]] = {}
     for job in jobs:
-        by_backend.setdefault(job.cell.backend, {})[contender(job)] = job.environment
-    found: dict[str, Contender] = {}
+        by_backend.setdefault(job.cell.backend, {})[speed.contender(job)] = job.environment
+    found: dict[speed.Contender, Contender] = {}
     spare = itertools.cycle(range(len(COLOURS), SERIES))
     for backend in sorted(by_backend, key=lambda name: (COLOURS.get(name, SERIES), name)):
         declaration = _declaration(backend)
@@ -157,7 +220,7 @@ def _contenders(jobs: Sequence[Job]) -> dict[str, Contender]:
     return found
 
 
-def _names(backend: str, environments: dict[str, Environment]) -> dict[str, str]:
+def _names(backend: str, environments: dict[speed.Contender, Environment]) -> dict[speed.Contender, str]:
     """Names for one backend's environments: what differs is told until all names differ."""
     packages = {name for environment in environments.values() for name in environment.packages}
     aspects: list[Callable[[Environment], str]] = [
@@ -168,7 +231,7 @@ def _names(backend: str, environments: dict[str, Environment]) -> dict[str, str]
         lambda e: f"code {e.code[:6]}",
         lambda e: " ".join(f"{name}={value}" for name, value in sorted(e.flags.items())),
     ]
-    told: dict[str, str] = dict.fromkeys(environments, "")
+    told = dict.fromkeys(environments, "")
     for aspect in aspects:
         texts = {identity: aspect(environment) for identity, environment in environments.items()}
         if len(set(told.values())) < len(told) and len(set(texts.values())) > 1:

@@ -24,7 +24,7 @@ PIECES = ("model", "loss", "optimizer", "clip", "penalty", "decay", "schedule")
 
 def section(material: Material) -> Section:
     """Agreement per backend, problem and precision; native and composed per piece."""
-    verdicts = agreement.judge(material.records)
+    verdicts = material.verdicts
     missing = None
     if not verdicts:
         settings = {setting(record.job.cell) for record in material.records}
@@ -41,7 +41,7 @@ def worst(verdicts: Sequence[Verdict]) -> Verdict | None:
 
 def where(material: Material, verdict: Verdict) -> str:
     """A comparison in words: recipe and tensor."""
-    return f"{recipe_text(verdict.job.cell.recipe, material.recipes)}, {verdict.tensor}"
+    return f"{material.recipe(verdict.job.cell.recipe)}, {verdict.tensor}"
 
 
 def _table(material: Material, verdicts: Sequence[Verdict]) -> Table:
@@ -121,7 +121,7 @@ def _long(material: Material, verdict: Verdict) -> dict[str, object]:
     return {
         "backend": material.of(verdict.job).name,
         "problem": problem_name(cell.problem),
-        "recipe": recipe_text(cell.recipe, material.recipes),
+        "recipe": material.recipe(cell.recipe),
         "precision": cell.precision,
         "what": verdict.what,
         "tensor": verdict.tensor,
@@ -141,12 +141,12 @@ def _origins(material: Material) -> Table:
     for record in material.records:
         who, cell = material.of(record.job), record.job.cell
         for piece, origin in used(cell.recipe, record.plan).items():
-            words = recipe_text(cell.recipe, material.recipes)
+            words = material.recipe(cell.recipe)
             found.setdefault((who.name, cell.implementation, piece, *origin), set()).add(words)
     keys = sorted(found, key=lambda k: (order[k[0]], k[1], PIECES.index(k[2]) if k[2] in PIECES else 9, k[3], k[4:]))
     series = {contender.name: contender.series for contender in material.contenders.values()}
     names = ("backend", "implementation", "piece", "how", "by", "why")
-    recipes = [recipe_text(recipe, material.recipes) for recipe in material.recipes]
+    recipes = [material.recipe(recipe) for recipe in material.recipes]
     rows, long = [], []
     for key in keys:
         users = [recipe for recipe in recipes if recipe in found[key]]

@@ -74,7 +74,7 @@ def first_calls(material: Material, one: Setting, firsts: Sequence[First], name:
                 drawn.barh(line, length / size, left=begin, height=0.6, color=colour, alpha=shade, lw=0)
                 begin += length / size
             drawn.text(begin, line, f" {begin:.3g}", va="center", color=canvas.SOFT)
-            recipe = recipe_text(first.record.job.cell.recipe, material.recipes)
+            recipe = material.recipe(first.record.job.cell.recipe)
             names.append(f"{contender.name}, {recipe}" if several else contender.name)
         drawn.set_ylim(len(firsts) - 0.4, -0.6)
         drawn.set_xlim(left=0)
@@ -83,7 +83,7 @@ def first_calls(material: Material, one: Setting, firsts: Sequence[First], name:
         drawn.grid(visible=False, axis="y")
         drawn.set_xlabel(words)
         panel = Panel(canvas.svg(drawn, name, f"First call on {one.name}, {one.conditions}"))
-    recipes = sorted({recipe_text(first.record.job.cell.recipe, material.recipes) for first in firsts})
+    recipes = sorted({material.recipe(first.record.job.cell.recipe) for first in firsts})
     return Figure(
         name,
         f"First call, {one.name}",

@@ -149,7 +149,7 @@ def first_calls(material: Material, one: Setting, firsts: Sequence[First], name:
     """Seconds of every phase of the first call."""
     rows, long = [], []
     for first in firsts:
-        who, recipe = material.of(first.record.job), recipe_text(first.record.job.cell.recipe, material.recipes)
+        who, recipe = material.of(first.record.job), material.recipe(first.record.job.cell.recipe)
         phases = {
             "import": first.imports,
             "build": first.build,

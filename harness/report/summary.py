@@ -35,7 +35,7 @@ def statements(material: Material) -> list[Statement]:
 
 
 def _agreement(material: Material) -> Statement | None:
-    verdicts = [v for v in agreement.judge(material.records)]
+    verdicts = [v for v in material.verdicts]
     if not verdicts:
         return None
     compared = [v for v in verdicts if v.tensor]
@@ -117,13 +117,13 @@ def _best(material: Material, one: Setting, trials: Sequence[Trial]) -> Statemen
     ended = [(trial, final) for trial in trials if (final := trial.final(series)) is not None]
     best: dict[str, tuple[Trial, Spread]] = {}
     for trial, final in sorted(ended, key=lambda e: -e[1].median if higher else e[1].median):
-        best.setdefault(optimizer_text(trial.cell.recipe, material.recipes), (trial, final))
+        best.setdefault(material.optimizer(trial.cell.recipe), (trial, final))
     ranked = [(t, f) for t, f in best.values() if math.isfinite(f.median)]
     if not ranked:
         return None
     recipes = [trial.cell.recipe for trial in trials]
     words = [
-        f"{recipe_text(t.cell.recipe, material.recipes)} **{number(f.median)}** "
+        f"{material.recipe(t.cell.recipe)} **{number(f.median)}** "
         f"({_range(f)}{material.of(t.records[0].job).name}, {rate_text(t.cell.recipe, recipes)})"
         for t, f in ranked
     ]
@@ -152,7 +152,7 @@ def _between_backends(material: Material, ended: Sequence[tuple[Trial, Spread]])
     for group in by_recipe.values():
         values = [value for _, value in group if math.isfinite(value)]
         if len(values) > 1:
-            gaps.append((max(values) - min(values), recipe_text(group[0][0].cell.recipe, material.recipes)))
+            gaps.append((max(values) - min(values), material.recipe(group[0][0].cell.recipe)))
     if not gaps:
         return None
     widest, recipe = max(gaps)
@@ -172,7 +172,7 @@ def _target(material: Material, one: Setting, trials: Sequence[Trial]) -> Statem
     if math.isfinite(steps.median):
         recipe = trial.cell.recipe
         tuned = rate_text(recipe, [t.cell.recipe for t in trials])
-        words = f"**{recipe_text(recipe, material.recipes)}** ({tuned})"
+        words = f"**{material.recipe(recipe)}** ({tuned})"
         sentences.append(f"First: {words} after {fixed(steps.median, 0)} steps in the median.")
     return Statement("Gets there", [*sentences, f"{one.name}, {one.conditions}."])
 
@@ -186,7 +186,7 @@ def _troubles(material: Material) -> Statement:
             continue
         where: dict[str, list[str]] = {}
         for record in records:
-            recipe = recipe_text(record.job.cell.recipe, material.recipes)
+            recipe = material.recipe(record.job.cell.recipe)
             where.setdefault(material.of(record.job).name, []).append(recipe)
         names = [f"{who} with {_few(list(dict.fromkeys(recipes)))}" for who, recipes in where.items()]
         sentences.append(f"**{counted(len(records), 'job')} {_WORDS[status]}:** {'; '.join(names)}.")

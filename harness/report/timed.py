@@ -15,7 +15,7 @@ UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"))
 def steps(material: Material) -> list[tuple[Setting, list[Group]]]:
     """The groups of each setting, in the order of reports."""
     found: dict[Setting, list[Group]] = {}
-    for group in speed.groups(material.records):
+    for group in material.groups:
         found.setdefault(setting(group.cell), []).append(group)
     for groups in found.values():
         groups.sort(key=lambda group: (recipe_order(group.cell.recipe), group.cell.seed))
@@ -26,7 +26,7 @@ def first_calls(material: Material) -> list[tuple[Setting, list[First]]]:
     """The first calls of each setting, in the order of reports."""
     order = list(material.contenders)
     found: dict[Setting, list[First]] = {}
-    for first in speed.first_calls(material.records):
+    for first in material.first_calls:
         found.setdefault(setting(first.record.job.cell), []).append(first)
     for firsts in found.values():
         firsts.sort(key=lambda f: (recipe_order(f.record.job.cell.recipe), order.index(speed.contender(f.record.job))))
@@ -36,7 +36,7 @@ def first_calls(material: Material) -> list[tuple[Setting, list[First]]]:
 def label(material: Material, group: Group, among: Sequence[Group]) -> str:
     """A timed cell's name; with its seed where several were timed."""
     seeds = len({other.cell.seed for other in among}) > 1
-    return recipe_text(group.cell.recipe, material.recipes) + (f", seed {group.cell.seed}" if seeds else "")
+    return material.recipe(group.cell.recipe) + (f", seed {group.cell.seed}" if seeds else "")
 
 
 def unit(seconds: float) -> tuple[float, str]:
@@ -51,7 +51,7 @@ def legend(material: Material, one: Setting, records: Sequence[Record]) -> list[
         own = [record for record in records if speed.contender(record.job) == identity]
         if own:
             pieces = {
-                f"{piece} of {recipe_text(r.job.cell.recipe, material.recipes)}"
+                f"{piece} of {material.recipe(r.job.cell.recipe)}"
                 for r in own
                 for piece in speed.composed(r)
             }

@@ -1,5 +1,6 @@
 """Numbers and names as the report writes them."""
 
+import functools
 import math
 from collections.abc import Iterable, Sequence
 
@@ -78,7 +79,12 @@ def problem_name(problem: Problem) -> str:
 def budget_text(budget: Budget) -> str:
     """Ten epochs, batch 32."""
     length = counted(budget.steps, "step") if budget.steps else counted(budget.epochs or 0, "epoch")
-    return f"{length}, {'full batch' if budget.batch == 'full' else f'batch {budget.batch}'}"
+    return f"{length}, {batch_text(budget)}"
+
+
+def batch_text(budget: Budget) -> str:
+    """Batch 32."""
+    return "full batch" if budget.batch == "full" else f"batch {budget.batch}"
 
 
 def optimizer_text(recipe: Recipe, among: Sequence[Recipe]) -> str:
@@ -90,27 +96,24 @@ def optimizer_text(recipe: Recipe, among: Sequence[Recipe]) -> str:
     return f"{label.removesuffix(']')},{fields}]" if fields else label
 
 
+@functools.cache
 def rest_text(recipe: Recipe) -> str:
     """Everything of a recipe but its optimizer; empty if it has nothing else."""
     pieces = (recipe.clip, recipe.penalty, _other_decay(recipe), recipe.schedule)
     return " + ".join(short(piece) for piece in pieces if piece.spelling() not in ("none", "constant"))
 
 
-def recipe_text(recipe: Recipe, among: Sequence[Recipe]) -> str:
-    """All of a recipe in one line, with its rate."""
-    return " + ".join(part for part in (optimizer_text(recipe, among), rest_text(recipe)) if part)
+def rates(recipes: Iterable[Recipe]) -> dict[Recipe, str]:
+    """Whether each rate was chosen: "untuned" unless its optimizer ran with several, all else being equal."""
+    alike: dict[tuple[str, str], set[float]] = {}
+    unique = dict.fromkeys(recipes)
+    for recipe in unique:
+        alike.setdefault((optimizer_name(recipe), rest_text(recipe)), set()).add(recipe.optimizer.lr)
+    counts = {recipe: len(alike[optimizer_name(recipe), rest_text(recipe)]) for recipe in unique}
+    return {recipe: "untuned" if count == 1 else f"1 of {count} rates" for recipe, count in counts.items()}
 
 
-def rate_text(recipe: Recipe, among: Sequence[Recipe]) -> str:
-    """Whether a rate was chosen: "untuned" unless its optimizer ran with several, all else being equal."""
-    alike = {
-        other.optimizer.lr
-        for other in (*among, recipe)
-        if optimizer_name(other) == optimizer_name(recipe) and rest_text(other) == rest_text(recipe)
-    }
-    return "untuned" if len(alike) == 1 else f"one of {len(alike)}"
-
-
+@functools.cache
 def recipe_order(recipe: Recipe) -> tuple[int, float, str, int, str]:
     """The order in which recipes are reported: as spellings are listed, then by rate, clip, and the rest."""
     names = list(SPELLINGS)
@@ -121,7 +124,7 @@ def recipe_order(recipe: Recipe) -> tuple[int, float, str, int, str]:
         recipe.optimizer.lr,
         short(recipe.optimizer),
         CLIPS.index(type(recipe.clip)),
-        rest_text(recipe) + key(recipe),
+        rest_text(recipe),
     )
 
 

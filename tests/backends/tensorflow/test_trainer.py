@@ -64,6 +64,8 @@ def test_precisions_do_not_leak(backend, recipe):
     for precision, trainer in alone.items():
         trainer.train(ORDER)
         expected[precision] = results(trainer)
+        representable = [np.array_equal(w, w.astype(np.float32)) for w in trainer.parameters().values()]
+        assert all(representable) if precision == "float32" else not any(representable)
     turns = {precision: make(backend, recipe, precision) for precision in ("float32", "float64")}
     for block in np.split(ORDER, 3):
         for trainer in turns.values():

@@ -1,0 +1,148 @@
+"""Kill -9 at 20 moments, the rename among them, and run again: nothing is lost, nothing is done twice."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pyarrow.parquet as pq
+import pytest
+
+from harness.store import Store
+
+STUDY = """
+name = "killed"
+about = "small and without clocks, so that its report is a pure function of its jobs"
+[[grids]]
+problems = ["rosenbrock", "quadratic-100"]
+optimizers = ["sgd[lr=[1e-4,2e-4]]", "adam[lr=[0.01,0.02]]"]
+backends = ["numpy", "reference"]
+precisions = ["float64"]
+steps = 200
+[grids.measure]
+kind = "convergence"
+evaluations = 5
+[[grids]]
+problems = ["rosenbrock"]
+optimizers = ["sgd[lr=1e-4]"]
+backends = ["numpy", "reference"]
+precisions = ["float64"]
+steps = 50
+[grids.measure]
+kind = "agreement"
+"""
+JOBS = 18
+
+# A gradgauge whose parent process kills itself at the n-th write of a record: before, amid or after it.
+SUICIDAL = """
+import os, signal, sys
+from harness import store
+n, moment = int(sys.argv.pop(1)), sys.argv.pop(1)
+replace, write, count = os.replace, store.pq.write_table, 0
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+def replacing(source, target):
+    global count
+    if str(target).endswith(".parquet"):
+        count += 1
+        if count == n and moment == "before the rename":
+            die()
+        replace(source, target)
+        if count == n and moment == "after the rename":
+            die()
+    else:
+        replace(source, target)
+def writing(table, file, **options):
+    if count + 1 == n and moment == "amid the write":
+        file.write(b"PAR1 half a file")
+        file.flush()
+        die()
+    write(table, file, **options)
+os.replace = store.os.replace = replacing
+store.pq.write_table = writing
+sys.argv[0] = "gradgauge"
+from harness.cli import main
+main()
+"""
+PLAIN = [sys.executable, "-m", "harness.cli"]
+
+rng = random.Random(0)
+MOMENTS = (
+    [(moment, rng.randint(1, 6)) for moment in ("before the rename", "amid the write", "after the rename") * 2]
+    + [("parent", rng.uniform(0.5, 3.0)) for _ in range(8)]
+    + [("worker", rng.uniform(0.5, 3.0)) for _ in range(6)]
+)  # fmt: skip
+
+
+def run(folder, command=PLAIN):
+    arguments = ["run", "study.toml", "--out", "run", "--retry"]
+    silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    return subprocess.Popen([*command, *arguments], cwd=folder, **silent)
+
+
+def kill(process, moment, when):
+    """Kill as the moment says; a run that is done before is as good a moment as any."""
+    if moment in ("parent", "worker"):
+        until = time.monotonic() + when
+        while time.monotonic() < until and process.poll() is None:
+            time.sleep(0.02)
+        victims = [process.pid]
+        if moment == "worker" and process.poll() is None:
+            victims = [child.pid for child in psutil.Process(process.pid).children(recursive=True)][:1]
+        for victim in victims:
+            if process.poll() is None:
+                os.kill(victim, signal.SIGKILL)
+    process.wait(timeout=120)
+
+
+def finished(folder) -> dict[str, int]:
+    """The final records and their inodes: a record that is written again gets another."""
+    jobs = folder / "run" / "jobs"
+    if not (folder / "run" / "run.json").is_file():
+        return {}
+    store = Store.open(folder / "run")
+    for path in jobs.glob("*.parquet"):
+        pq.read_table(path)  # raises on half a file
+    return {key: (jobs / f"{key}.parquet").stat().st_ino for key in sorted(store.keys()) if store.is_final(key)}
+
+
+def report(folder) -> dict[str, bytes]:
+    run_folder = folder / "run"
+    return {p.name: p.read_bytes() for p in run_folder.iterdir() if p.suffix in (".html", ".md", ".csv")}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("undisturbed")
+    (folder / "study.toml").write_text(STUDY)
+    assert run(folder).wait(timeout=120) == 0
+    return folder
+
+
+def test_killed_at_20_moments_and_run_again(undisturbed, tmp_path):
+    assert len(MOMENTS) == 20
+    deaths = 0
+    for round_, (moment, when) in enumerate(MOMENTS):
+        folder = tmp_path / str(round_ % 4)  # five kills in a row for each of four runs
+        folder.mkdir(exist_ok=True)
+        (folder / "study.toml").write_text(STUDY)
+        before = finished(folder)
+        amid = moment not in ("parent", "worker")
+        process = run(folder, [sys.executable, "-c", SUICIDAL, str(when), moment] if amid else PLAIN)
+        kill(process, moment, when)
+        deaths += process.returncode == -signal.SIGKILL
+        after = finished(folder)
+        assert before.items() <= after.items(), f"{moment}: a finished job ran again or was lost"
+    assert deaths >= 10  # the kills met running processes, not finished ones
+    for folder in sorted(Path(tmp_path).iterdir()):
+        before = finished(folder)
+        assert run(folder).wait(timeout=120) == 0
+        after = finished(folder)
+        assert before.items() <= after.items()
+        assert len(after) == JOBS
+        assert not list((folder / "run" / "jobs").glob("*.part"))
+        assert report(folder) == report(undisturbed)
