@@ -1,4 +1,4 @@
-"""The protocol: all that the harness may ask of a framework.
+"""The protocol between the harness and a framework, and nothing beyond it.
 
 A backend is *declared* without importing its framework (``Declaration``), *opened* inside a worker process
 (``Backend``) and asked for a ``Trainer``, which holds one training run: parameters, data on the device, optimizer

@@ -1,7 +1,7 @@
 """The command line: ``gradgauge VERB``.
 
-Exit codes: 0 fine; 1 a difference (``agree``, ``replay``); 2 bad usage or input; 3 nothing was measured; 70 an error of
-our own; 130 interrupted.
+Exit codes: 0 all is well; 1 something differs (``agree``, ``replay``); 2 the request makes no sense; 3 there is nothing
+to report on; 70 a bug of ours; 130 interrupted.
 """
 
 import shutil
@@ -33,7 +33,8 @@ DIFFERENT, USAGE, NOTHING, OURS, INTERRUPTED = 1, 2, 3, 70, 130
 SCHEMA = 1  # of what --format json prints
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
-out, err = Console(), Console(stderr=True)
+_WIDTH = None if sys.stdout.isatty() else 240  # a pipe has no width to respect
+out, err = Console(width=_WIDTH), Console(stderr=True)
 
 
 class Format(StrEnum):
@@ -55,14 +56,14 @@ def list_(
     kind: Annotated[str, typer.Argument(help="problems, studies, optimizers, clips, … (all if left out)")] = "",
     shape: Shape = Format.table,
 ) -> None:
-    """Problems, studies, optimizers, clips, penalties, schedules, layers, backends: what exists and runs here."""
+    """Everything that has a name (problems, optimizers, backends, …), and whether it runs here."""
     kinds = [kind] if kind else list(listing.KINDS)
     _print({name: listing.rows(name) for name in kinds}, shape)
 
 
 @app.command()
 def show(name: str) -> None:
-    """A problem or study as editable TOML, which every verb accepts in place of a name."""
+    """Print a problem or study as TOML: edit it and give the file where a name is taken."""
     if name.endswith(".toml"):
         raise InvalidInput(f"show takes a name, not a file: {name}")
     if name in studies.STUDIES:
@@ -75,7 +76,7 @@ def show(name: str) -> None:
 
 @app.command()
 def doctor(threads: Threads = DEFAULT_THREADS, python: Pythons = None, shape: Shape = Format.table) -> None:
-    """Versions, devices, threads, BLAS, flags of every backend; what is missing and the line that installs it."""
+    """Open every backend and tell its versions, devices, threads, BLAS and flags, or how to install it."""
     _print({"backends": doctors.examine(threads, _pythons(python))}, shape)
 
 

@@ -1,4 +1,4 @@
-"""What this machine offers each backend: versions, devices, threads, BLAS, flags; what is missing and its cure."""
+"""What this machine offers each backend, found out by opening it in a process of its own."""
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor

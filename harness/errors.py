@@ -1,4 +1,4 @@
-"""The errors that a user sees: what was asked, what is allowed, what to do next."""
+"""The errors that a user sees: each names the request, what would be valid, and the way on."""
 
 import difflib
 from collections.abc import Iterable

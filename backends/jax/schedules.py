@@ -14,17 +14,18 @@ Rate = float | Callable[[Array], Array]  # a function of t = 0, 1, …, on the d
 
 def origin(schedule: Schedule, exact: bool) -> Origin:
     """Where the schedule comes from."""
+    in_float32 = "it computes in float32 in every precision"
     match schedule:
         case Constant():
             return Origin("native", "nothing")
         case _ if exact:
-            return Origin("composed", "the spec's table, by step", "optax divides its int32 step in float32")
+            return Origin("composed", "the spec's table, by step", "optax computes all but the cosine in float32")
         case Step() | Exponential():
-            return Origin("native", "optax.exponential_decay")
+            return Origin("native", "optax.exponential_decay", in_float32)
         case Cosine():
             return Origin("native", "optax.cosine_decay_schedule")
         case WarmUp():
-            return Origin("native", "optax.join_schedules(optax.linear_schedule, …)")
+            return Origin("native", "optax.join_schedules(optax.linear_schedule, …)", in_float32)
 
 
 def rate(schedule: Schedule, steps: int, lr: float, exact: bool) -> Rate:

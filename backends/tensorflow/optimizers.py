@@ -213,7 +213,7 @@ def adam(spec: Adam, g: tf.Tensor, state: State, eta: tf.Tensor, t: tf.Tensor) -
         v_hat = _keep(state["max"], tf.maximum(state["max"], v_hat))
     if spec.eps_placement == "hat":
         return eta * tf.sqrt(c2) / c1 * m / (tf.sqrt(c2 * v_hat) + spec.eps)
-    return eta * (m / c1) / _root(v_hat, spec.eps, spec.eps_placement)
+    return eta / c1 * m / _root(v_hat, spec.eps, spec.eps_placement)
 
 
 def _keep(variable: tf.Variable, value: tf.Tensor) -> tf.Tensor:

@@ -94,11 +94,12 @@ class TensorFlowTrainer:
 
     def train(self, order: Integers) -> Steps:
         with self._settings():
-            rows = tf.unstack(tf.constant(order))
             # Concrete: a call of the tf.function itself would look up its signature each time.
-            step = self._step.get_concrete_function(rows[0])
-            seen = tf.stack([step(row) for row in rows]).numpy()  # one transfer a block, which is also the fence
-        table = seen.astype(np.float64)
+            step = self._step.get_concrete_function(tf.TensorSpec(order.shape[1:], tf.int32))
+            seen = [step(row) for row in tf.unstack(tf.constant(order))]
+            # One transfer a block, which is also the fence.
+            table = tf.stack(seen).numpy() if seen else np.empty((0, *step.output_shapes))
+        table = table.astype(np.float64)
         return Steps(table[:, 0], table[:, 1], table[:, 2:] if self.observe else None)
 
     def gradients(self, indices: Integers) -> Parameters:

@@ -23,6 +23,7 @@ from harness.store import Record, Store
 from harness.study import DEFAULT_THREADS, interpreter
 
 SLICE_SECONDS = 2.0  # a slot stays with one backend's warm worker for this long, then looks for the longest queue
+FAT = 3 << 30  # bytes; frameworks keep something of every graph that they traced
 
 
 @dataclass(frozen=True)
@@ -103,8 +104,12 @@ class Local:
             raise failures[0]
 
     def _one(self, job: Job) -> Record:
-        """One job in its backend's warm worker."""
-        return _record(job, self._ask(job, "run"))
+        """One job in its backend's warm worker; one that has grown fat makes room for a new one."""
+        record = _record(job, self._ask(job, "run"))
+        worker = self.workers.get(job.cell.backend)
+        if worker is not None and worker.resident_bytes() > FAT:
+            self._bury(job.cell.backend)
+        return record
 
     def _cold(self, job: Job) -> Record:
         """A job in new processes with empty caches, alone on the machine; their series are joined."""

@@ -10,6 +10,8 @@ import time
 from collections.abc import Mapping
 from typing import IO
 
+import psutil
+
 from harness import frames, registry
 from harness.environment import PROTOCOL, ask
 from harness.errors import WorkerFailed
@@ -54,6 +56,13 @@ class Process:
             if expected.partition("+")[0] != version.partition("+")[0]:
                 raise WorkerFailed(f"{self.backend}: {package} is {version}, its distribution says {expected}")
         return hello.facts
+
+    def resident_bytes(self) -> int:
+        """The memory that the process holds; 0 when it is gone."""
+        try:
+            return int(psutil.Process(self._popen.pid).memory_info().rss)
+        except psutil.NoSuchProcess:
+            return 0
 
     def ask(self, request: Request, limit: float) -> Reply:
         """The reply to one request. ``TimedOut`` past ``limit`` seconds, ``WorkerFailed`` if the process dies.

@@ -43,7 +43,7 @@ def table(found: Sequence[Series]) -> pd.DataFrame:
     )
 
 
-def _labels(names: list[str], sizes: list[int]) -> pd.Categorical:
+def _labels(names: list[str], sizes: list[int]) -> "pd.Categorical[str]":
     categories = list(dict.fromkeys(names))
     codes = np.repeat(np.array([categories.index(name) for name in names], dtype=np.int32), sizes)
     return pd.Categorical.from_codes(codes, categories=pd.Index(categories, dtype=str))

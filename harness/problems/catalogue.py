@@ -22,7 +22,7 @@ HE = Scaled(scheme="he", distribution="normal")
 _CASES = (
     Case(
         "digits-64-64-64-10",
-        "handwritten digits, 1000 training samples: the running example for the chain rule, layer by layer",
+        "three layers on 1000 handwritten digits, the text's example of the chain rule",
         Network(
             DataSet("digits", training=1000), (Dense(64), Relu(), Dense(64), Relu(), Dense(10)), CrossEntropy(), HE
         ),

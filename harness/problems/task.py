@@ -72,9 +72,9 @@ def initial(task: Task, seed: int) -> dict[str, Floats]:
                 else draw(initialisation, shape, np.random.default_rng([seed, INITIAL, position]))
                 for position, (name, shape) in enumerate(task.shapes.items())
             }
-        case RandomGradients():
+        case RandomGradients(scale=scale):
             return {
-                name: np.random.default_rng([seed, INITIAL, position]).standard_normal(shape)
+                name: scale * np.random.default_rng([seed, INITIAL, position]).standard_normal(shape)
                 for position, (name, shape) in enumerate(task.shapes.items())
             }
 

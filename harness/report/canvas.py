@@ -2,7 +2,7 @@
 
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from html import escape
 
@@ -47,6 +47,11 @@ _STYLE = {
 def series(number: int) -> str:
     """The stand-in of a contender's colour."""
     return f"#0202{number:02x}"
+
+
+def room(labels: Sequence[str]) -> float:
+    """The margin that labels left of the axes need."""
+    return 14.0 + 6.3 * max(len(label) for label in labels)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import pandas as pd
 from harness.report import commands
 from harness.report.material import Contender, Material, setting
 from harness.report.section import Column, Entry, Section, Table
-from harness.report.words import NOTHING, problem_name, recipe_order, recipe_text
+from harness.report.words import NOTHING, problem_name, recipe_order
 from harness.store import Record
 
 STATUSES = ("diverged", "failed", "timeout", "unsupported")
@@ -17,7 +17,7 @@ def troubles(material: Material) -> Section:
     """Every record that is not ok, with its reason and the line that runs it again."""
     records = sorted(
         (record for record in material.records if record.status != "ok"),
-        key=lambda r: (STATUSES.index(r.status), recipe_order(r.job.cell.recipe), material.of(r.job).series, r.key),
+        key=lambda r: (STATUSES.index(r.status), recipe_order(r.job.cell.recipe), material.of(r.job).series),
     )
     if not records:
         return Section(
@@ -28,7 +28,7 @@ def troubles(material: Material) -> Section:
         "troubles-table",
         "troubles",
         "Diverged, failed, out of time, unsupported",
-        [Column(name, numeric=name == "seed") for name in names],
+        [Column(name, numeric=name == "seed", wide=name == "reason") for name in names],
         [_trouble(material, record) for record in records],
         pd.DataFrame([row(material, record) for record in records]),
         folded=len(records) > 40,
@@ -66,7 +66,7 @@ def environment(material: Material) -> Section:
         "environment-table",
         "environment",
         "What the numbers were made with",
-        [Column(""), *(Column(name) for name in columns)],
+        [Column("fact"), *(Column(name, wide=True) for name in columns)],
         rows,
         pd.DataFrame(long),
         command="gradgauge doctor",

@@ -14,7 +14,7 @@ from harness.judge.speed import Floats
 from harness.report import canvas, commands
 from harness.report.material import Contender, Material, Setting
 from harness.report.section import Figure, Legend, Panel
-from harness.report.words import counted, optimizer_text, rest_text
+from harness.report.words import counted, rest_text
 
 POINTS = 60  # a curve's: losses are averaged over as many consecutive steps as that needs
 WIDTH, HEIGHT, MARGINS = 340.0, 170.0, (36.0, 8.0, 30.0, 6.0)
@@ -63,14 +63,13 @@ def _figure(
     width = _bin(max(_length(trial) for trial in trials))
     mean = f"Each point is the mean of {width} steps. " if width > 1 else ""
     among = f"line: median of {seeds} seeds, band: lowest to highest. " if seeds > 1 else ""
-    present = {trial.contender for trial in trials}
     return Figure(
         name,
         f"Training loss, {one.name}, {rest or 'no clip'}",
         panels,
         note=f"{one.conditions}; {among}{mean}Lines are nested, the last on top and thinnest: where backends "
         "agree, all colours show as one striped line. ×: a run diverged here.",
-        legend=[Legend(c) for identity, c in material.contenders.items() if identity in present],
+        legend=[Legend(contender) for contender in material.present(trial.contender for trial in trials)],
         command=commands.run(material, one.problem, [trial.cell.recipe for trial in trials]),
         smallest=310,
     )

@@ -10,17 +10,17 @@ from matplotlib.ticker import MaxNLocator
 from harness.judge.convergence import Run, Trial
 from harness.judge.speed import Floats
 from harness.report import canvas, commands
-from harness.report.convergence import by_setting
-from harness.report.material import Material, Setting, setting
+from harness.report.material import Material, Setting
 from harness.report.section import Figure, Panel, Section
-from harness.report.words import number, optimizer_text, recipe_text
+from harness.report.trained import by_setting
+from harness.report.words import number
 
 LEAD = (
     "The L2 norm of each tensor's gradient before the clip, as log₁₀, one row a tensor from input to output. All "
     "backends of a figure share one colour scale. Blank: zero, not finite, or after a divergence."
 )
 COLOURS = "viridis"
-WIDTH, ROW, MARGINS = 280.0, 14.0, (84.0, 8.0, 30.0, 2.0)
+WIDTH, ROW, MARGINS = 280.0, 17.0, (84.0, 8.0, 30.0, 2.0)
 
 
 def section(material: Material) -> Section:
@@ -37,8 +37,7 @@ def section(material: Material) -> Section:
             figures += _figure(material, one, group, name, folded=bool(figures))
     missing = None
     if not figures:
-        settings = {setting(record.job.cell) for record in material.records}
-        missing = ("No gradient norms were recorded in these runs.", commands.missing(material, settings))
+        missing = ("No gradient norms were recorded in these runs.", commands.missing(material))
     return Section("gradients", "Gradients", LEAD, figures, missing)
 
 

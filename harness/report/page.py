@@ -11,7 +11,7 @@ from markupsafe import Markup, escape
 
 from harness.problems import task as tasks
 from harness.report import circumstances, convergence, gradients, same_maths, speed, summary
-from harness.report.material import Material, Setting, read, setting, setting_order
+from harness.report.material import Material, Setting, read
 from harness.report.section import Section
 from harness.report.words import counted, listed
 from harness.spec.problem import Network
@@ -64,7 +64,7 @@ def _frames(material: Material, sections: Sequence[Section]) -> dict[str, pd.Dat
 def _scope(material: Material) -> list[tuple[str, str]]:
     """What was run, in words: problem by problem its size, budgets, precision, seeds; and who ran."""
     by_problem: dict[str, list[Setting]] = {}
-    for one in sorted({setting(record.job.cell) for record in material.records}, key=setting_order):
+    for one in material.settings:
         by_problem.setdefault(one.name, []).append(one)
     lines = []
     for name, settings in by_problem.items():

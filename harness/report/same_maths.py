@@ -5,13 +5,12 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from harness.judge import agreement
 from harness.judge.agreement import Verdict
 from harness.judge.speed import contender, used
 from harness.report import commands
-from harness.report.material import Material, setting
+from harness.report.material import Material
 from harness.report.section import Column, Entry, Section, Table
-from harness.report.words import NOTHING, counted, number, problem_name, problem_order, recipe_text
+from harness.report.words import NOTHING, counted, number, problem_name, problem_order
 
 LEAD = (
     "Does each framework compute the exact formula? Every comparison starts from the same parameters and sees the same "
@@ -24,12 +23,10 @@ PIECES = ("model", "loss", "optimizer", "clip", "penalty", "decay", "schedule")
 
 def section(material: Material) -> Section:
     """Agreement per backend, problem and precision; native and composed per piece."""
-    verdicts = material.verdicts
     missing = None
-    if not verdicts:
-        settings = {setting(record.job.cell) for record in material.records}
-        missing = ("No backend was compared with the reference in these runs.", commands.missing(material, settings))
-    tables = [_table(material, verdicts)] if verdicts else []
+    if not material.verdicts:
+        missing = ("No backend was compared with the reference in these runs.", commands.missing(material))
+    tables = [_table(material, material.verdicts)] if material.verdicts else []
     return Section("agreement", "Same maths", LEAD, [*tables, _origins(material)], missing)
 
 
@@ -61,7 +58,7 @@ def _table(material: Material, verdicts: Sequence[Verdict]) -> Table:
         Column("one ulp gives", group="worst parameters", numeric=True),
         Column("distance", group="worst gradients", numeric=True),
         Column("verdict"),
-        Column("worst in"),
+        Column("worst in", wide=True),
     ]
     return Table(
         "agreement-table",
@@ -163,10 +160,11 @@ def _origins(material: Material) -> Table:
             ]
         )
         long.append(dict(zip(names, key, strict=True)) | {"recipes": "; ".join(users)})
-    columns = [Column(name) for name in names[:4]] + [
+    columns = [
+        *(Column(name) for name in names[:4]),
         Column("by what"),
-        Column("why, or what is different"),
-        Column("recipes"),
+        Column("why, or what is different", wide=True),
+        Column("recipes", wide=True),
     ]
     return Table(
         "origins",

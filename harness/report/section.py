@@ -1,8 +1,10 @@
 """What the page is made of: sections of sentences, figures and tables. Plain data; the templates draw it."""
 
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import pandas as pd
 from markupsafe import Markup
@@ -41,6 +43,7 @@ class Column:
     unit: str = ""
     group: str = ""
     numeric: bool = False
+    wide: bool = False  # holds sentences, which may wrap
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,14 @@ class Table:
     command: str = ""
     folded: bool = False
     totals: Sequence[Sequence[Entry]] = ()  # rows that stay at the foot however the table is sorted
+
+    @functools.cached_property
+    def light_widths(self) -> list[int]:
+        """For each column of numbers the characters of its longest interval: so that the numbers line up."""
+        return [
+            max((len(row[place].light) for row in self.every_row), default=0) if column.numeric else 0
+            for place, column in enumerate(self.columns)
+        ]
 
     @property
     def every_row(self) -> list[Sequence[Entry]]:
@@ -123,10 +134,20 @@ class Section:
         return [part for part in self.parts if isinstance(part, Table)]
 
 
+class Item(NamedTuple):
+    """One line of a ranking: who, the number, what stands beside it."""
+
+    name: str
+    value: str
+    light: str = ""
+    series: int | None = None
+
+
 @dataclass(frozen=True)
 class Statement:
-    """One finding in words; ``**bold**`` and ```code``` as in Markdown."""
+    """One finding in words; ``**bold**`` as in Markdown. ``ranking`` follows the first sentence."""
 
     about: str
     sentences: Sequence[str]
     verdict: str = ""  # "good", "bad" or ""
+    ranking: Sequence[Item] = ()

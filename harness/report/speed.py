@@ -1,7 +1,7 @@
 """The section on speed: seconds a step, ratios, first calls."""
 
 from harness.report import commands, speed_plots, speed_tables, timed
-from harness.report.material import Material, setting
+from harness.report.material import Material
 from harness.report.section import Figure, Section, Table
 from harness.report.words import listed
 from harness.spec.job import FirstCall, Speed
@@ -38,5 +38,4 @@ def _missing(material: Material) -> tuple[str, str] | None:
     lacking = [words for kind, words in ((Speed, "steady steps"), (FirstCall, "first calls")) if kind not in kinds]
     if not lacking:
         return None
-    command = commands.missing(material, {setting(record.job.cell) for record in material.records})
-    return f"No {listed(lacking)} were timed in these runs.", command
+    return f"No {listed(lacking)} were timed in these runs.", commands.missing(material)

@@ -9,18 +9,18 @@ from harness.judge.speed import First, Group
 from harness.report import canvas, commands
 from harness.report.material import Material, Setting
 from harness.report.section import Figure, Panel
-from harness.report.timed import label, legend, present, unit
-from harness.report.words import recipe_text
+from harness.report.timed import label, legend, unit
 
 
 def step_times(material: Material, one: Setting, groups: Sequence[Group], name: str) -> Figure:
     """Points with intervals, one row a recipe, on a logarithmic axis: what is compared are ratios."""
-    contenders = present(material, [s for group in groups for s in group.steady])
+    contenders = material.present(s.contender for group in groups for s in group.steady)
     lanes = {contender.name: lane for lane, contender in enumerate(contenders)}
     size, words = unit(min(s.seconds.value for group in groups for s in group.steady))
     row, gap = 9.0 * len(contenders) + 12, 9.0
     height = row * len(groups) + 52
-    with canvas.axes(460, height, (150, 14, 36, 16)) as drawn:
+    labels = [label(material, group, groups) for group in groups]
+    with canvas.axes(460, height, (canvas.room(labels), 14, 36, 16)) as drawn:
         for line, group in enumerate(groups):
             for steady in group.steady:
                 contender = material.of(steady.job)
@@ -33,20 +33,20 @@ def step_times(material: Material, one: Setting, groups: Sequence[Group], name: 
             drawn.axhline((line + 0.5) * row, color=canvas.LINE, lw=0.8)
         drawn.set_ylim((len(groups) - 0.5) * row, -0.5 * row)
         drawn.set_yticks([line * row for line in range(len(groups))])
-        drawn.set_yticklabels([label(material, group, groups) for group in groups], color=canvas.INK)
+        drawn.set_yticklabels(labels, color=canvas.INK)
         drawn.set_xscale("log")
         _log_ticks(drawn)
         drawn.grid(visible=False, axis="y")
         drawn.spines["left"].set_visible(False)
         drawn.set_xlabel(f"{words} a step, logarithmic")
-        panel = Panel(canvas.svg(drawn, name, f"Step times on {one.name}, {one.conditions}"))
+        panel = Panel(canvas.svg(drawn, name, f"Step times on {one.name}, {one.step_conditions}"))
     return Figure(
         name,
         f"Step time, {one.name}",
         [panel],
-        note=f"{one.conditions}. Lines: 95 % interval. Hollow: composed from the framework's primitives.",
+        note=f"{one.step_conditions}. Lines: 95 % interval. Hollow: composed from the framework's primitives.",
         legend=legend(material, one, [s.record for group in groups for s in group.steady]),
-        command=commands.run(material, one.problem),
+        command=commands.run(material, one.problem, [group.cell.recipe for group in groups]),
     )
 
 
@@ -65,8 +65,11 @@ def first_calls(material: Material, one: Setting, firsts: Sequence[First], name:
     several = len({first.record.job.cell.recipe for first in firsts}) > 1
     phases = [(first.imports, first.build, first.first_step) for first in firsts]
     size, words = unit(max(sum(seconds) for seconds in phases))
-    with canvas.axes(460, 26 * len(firsts) + 52, (150 if several else 84, 40, 36, 8)) as drawn:
-        names = []
+    names = [
+        material.of(first.record.job).name + (f", {material.recipe(first.record.job.cell.recipe)}" if several else "")
+        for first in firsts
+    ]
+    with canvas.axes(460, 26 * len(firsts) + 52, (canvas.room(names), 40, 36, 8)) as drawn:
         for line, (first, seconds) in enumerate(zip(firsts, phases, strict=True)):
             contender, begin = material.of(first.record.job), 0.0
             for length, shade in zip(seconds, (0.3, 0.6, 1.0), strict=True):
@@ -74,21 +77,19 @@ def first_calls(material: Material, one: Setting, firsts: Sequence[First], name:
                 drawn.barh(line, length / size, left=begin, height=0.6, color=colour, alpha=shade, lw=0)
                 begin += length / size
             drawn.text(begin, line, f" {begin:.3g}", va="center", color=canvas.SOFT)
-            recipe = material.recipe(first.record.job.cell.recipe)
-            names.append(f"{contender.name}, {recipe}" if several else contender.name)
         drawn.set_ylim(len(firsts) - 0.4, -0.6)
         drawn.set_xlim(left=0)
         drawn.set_yticks(range(len(firsts)))
         drawn.set_yticklabels(names, color=canvas.INK)
         drawn.grid(visible=False, axis="y")
-        drawn.set_xlabel(words)
-        panel = Panel(canvas.svg(drawn, name, f"First call on {one.name}, {one.conditions}"))
+        drawn.set_xlabel(f"{words}, from zero")
+        panel = Panel(canvas.svg(drawn, name, f"First call on {one.name}, {one.step_conditions}"))
     recipes = sorted({material.recipe(first.record.job.cell.recipe) for first in firsts})
     return Figure(
         name,
         f"First call, {one.name}",
         [panel],
-        note=f"{', '.join(recipes)}; {one.conditions}. From light to full colour: import the framework, build, "
+        note=f"{', '.join(recipes)}; {one.step_conditions}. From light to full colour: import the framework, build, "
         "make the first step (with whatever it compiles). In a new process with empty compile caches.",
         legend=legend(material, one, [first.record for first in firsts]),
         command=commands.run(material, one.problem, [first.record.job.cell.recipe for first in firsts]),

@@ -10,8 +10,8 @@ from harness.judge.speed import First, Group, Interval, Overall, Ratio, Steady
 from harness.report import commands
 from harness.report.material import Contender, Material, Setting
 from harness.report.section import Column, Entry, Table
-from harness.report.timed import label, present, unit
-from harness.report.words import NOTHING, between, number, recipe_text
+from harness.report.timed import label, unit
+from harness.report.words import NOTHING, between, number
 
 _COMPOSED = "c: composed code is involved; it does not compete and stays out of means."
 _NONE = Entry(NOTHING, order=math.inf)
@@ -19,7 +19,7 @@ _NONE = Entry(NOTHING, order=math.inf)
 
 def times(material: Material, one: Setting, groups: Sequence[Group], name: str) -> Table:
     """Seconds a step of every contender, and who is fastest."""
-    contenders = present(material, [s for group in groups for s in group.steady])
+    contenders = material.present(s.contender for group in groups for s in group.steady)
     size, words = unit(min(s.seconds.value for group in groups for s in group.steady))
     rows, long = [], []
     for group in groups:
@@ -40,8 +40,8 @@ def times(material: Material, one: Setting, groups: Sequence[Group], name: str) 
         columns,
         rows,
         pd.DataFrame(long),
-        note=f"{one.conditions}. Median (95 % interval) in {words} a step. {_COMPOSED}",
-        command=commands.run(material, one.problem),
+        note=f"{one.step_conditions}. Median (95 % interval) in {words} a step. {_COMPOSED}",
+        command=commands.run(material, one.problem, [group.cell.recipe for group in groups]),
     )
 
 
@@ -55,7 +55,7 @@ def _time(steady: Steady, size: float) -> Entry:
 def _time_row(material: Material, one: Setting, recipe: str, who: Contender, steady: Steady) -> dict[str, object]:
     return {
         "problem": one.name,
-        "conditions": one.conditions,
+        "conditions": one.step_conditions,
         "recipe": recipe,
         "backend": who.name,
         "mode": who.mode(one.mode),
@@ -82,36 +82,34 @@ def ratios(material: Material, one: Setting, groups: Sequence[Group], name: str)
     """Ratios to one contender, the one that leads; all pairs are in the CSV."""
     means = speed.overall(groups)
     base = leader(means) or groups[0].steady[0].contender
-    others = [c for c in present(material, [s for g in groups for s in g.steady]) if c is not material.contenders[base]]
+    everyone = {s.contender: s for group in groups for s in group.steady}
+    others = [contender for contender in material.contenders if contender in everyone and contender != base]
     rows, long = [], []
     for group in groups:
         what = label(material, group, groups)
         base_steady = next((s for s in group.steady if s.contender == base), None)
-        against = {
-            material.of(s.job).name: speed.ratio(s, base_steady) for s in group.steady if base_steady is not None
-        }
-        found = [against.get(contender.name) for contender in others]
+        against = {s.contender: speed.ratio(s, base_steady) for s in group.steady if base_steady is not None}
+        found = [against.get(contender) for contender in others]
         rows.append([Entry(what), *(_ratio(r) if r is not None else _NONE for r in found)])
         long += [_ratio_row(material, one, what, r) for r in group.ratios]
     by_pair = {(m.of, m.to): m for m in means}
-    identities = {contender.name: identity for identity, contender in material.contenders.items()}
-    mean = [by_pair.get((identities[contender.name], base)) for contender in others]
+    mean = [by_pair.get((contender, base)) for contender in others]
     total = [Entry("geometric mean"), *(_mean(m) if m is not None else _NONE for m in mean)]
     return Table(
         f"{name}-ratios",
         "ratios",
         f"How many times as long a step takes as with {material.contenders[base].name}, {one.name}",
-        [Column("recipe"), *(Column(contender.name, "×", numeric=True) for contender in others)],
+        [Column("recipe"), *(Column(material.contenders[other].name, "×", numeric=True) for other in others)],
         rows,
         pd.DataFrame(long),
-        note=f"{one.conditions}. Median of the ratios of blocks measured in turn (95 % interval). {_COMPOSED} "
+        note=f"{one.step_conditions}. Median of the ratios of blocks measured in turn (95 % interval). {_COMPOSED} "
         "n: not interleaved, measured in different sessions. u: undecided, the interval includes 1.",
-        command=commands.run(material, one.problem),
+        command=commands.run(material, one.problem, [group.cell.recipe for group in groups]),
         totals=[total],
     )
 
 
-def leader(means: Sequence[Overall]) -> str | None:
+def leader(means: Sequence[Overall]) -> speed.Contender | None:
     """The contender than which all others take longer on average; None if none leads all."""
     names = {name for mean in means for name in (mean.of, mean.to)}
     wins = {name: sum(mean.to == name for mean in means) for name in names}
@@ -132,7 +130,7 @@ def _mean(mean: Overall) -> Entry:
 def _ratio_row(material: Material, one: Setting, recipe: str, r: Ratio) -> dict[str, object]:
     return {
         "problem": one.name,
-        "conditions": one.conditions,
+        "conditions": one.step_conditions,
         "recipe": recipe,
         "backend": material.of(r.of.job).name,
         "over": material.of(r.to.job).name,
@@ -160,7 +158,7 @@ def first_calls(material: Material, one: Setting, firsts: Sequence[First], name:
         seconds = [Entry(number(value), order=value) for value in phases.values()]
         rows.append([Entry(who.name, series=who.series), Entry(recipe), *seconds, Entry(who.compiles)])
         long.append(
-            {"problem": one.name, "conditions": one.conditions, "backend": who.name, "recipe": recipe}
+            {"problem": one.name, "conditions": one.step_conditions, "backend": who.name, "recipe": recipe}
             | {phase.replace(" − ", "_minus_").replace(" ", "_"): value for phase, value in phases.items()}
             | {"compiles": who.compiles, "record": first.record.key}
         )
@@ -168,7 +166,7 @@ def first_calls(material: Material, one: Setting, firsts: Sequence[First], name:
         Column("backend"),
         Column("recipe"),
         *(Column(phase, "s", numeric=True) for phase in phases),
-        Column("what the first call compiles"),
+        Column("what the first call compiles", wide=True),
     ]
     return Table(
         f"{name}-table",
@@ -177,6 +175,6 @@ def first_calls(material: Material, one: Setting, firsts: Sequence[First], name:
         columns,
         rows,
         pd.DataFrame(long),
-        note=f"{one.conditions}. First step − second step is about what tracing and compiling took.",
+        note=f"{one.step_conditions}. First step − second step is about what tracing and compiling took.",
         command=commands.run(material, one.problem, [first.record.job.cell.recipe for first in firsts]),
     )

@@ -2,40 +2,31 @@
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from harness.judge import agreement, speed
-from harness.judge.convergence import Spread, Trial
-from harness.judge.speed import Overall
-from harness.report import convergence, same_maths, speed_tables, timed
+from harness.judge import speed
+from harness.judge.convergence import Run, Spread, Trial
+from harness.judge.speed import Group, Overall
+from harness.report import same_maths, speed_tables, timed, trained
 from harness.report.circumstances import STATUSES
 from harness.report.material import Material, Setting
-from harness.report.section import Statement
-from harness.report.words import (
-    counted,
-    fixed,
-    listed,
-    number,
-    optimizer_text,
-    problem_name,
-    rate_text,
-    recipe_text,
-    times,
-)
-from harness.spec.spellings import optimizer_name
+from harness.report.section import Item, Statement
+from harness.report.words import between, counted, fixed, listed, number, problem_name, rates
+from harness.spec.recipe import Recipe
+from harness.store import Record
 
 
 def statements(material: Material) -> list[Statement]:
     """What a reader should take away."""
     found = [_agreement(material)]
     found += [_fastest(material, one, groups) for one, groups in timed.steps(material)]
-    for one, trials in convergence.by_setting(material):
+    for one, trials in trained.by_setting(material):
         found += [_best(material, one, trials), _target(material, one, trials)]
     return [statement for statement in (*found, _troubles(material)) if statement is not None]
 
 
 def _agreement(material: Material) -> Statement | None:
-    verdicts = [v for v in material.verdicts]
+    verdicts = material.verdicts
     if not verdicts:
         return None
     compared = [v for v in verdicts if v.tensor]
@@ -43,14 +34,14 @@ def _agreement(material: Material) -> Statement | None:
     known = [v for v in compared if not v.equal and v.explained is not None]
     sentences = []
     if compared:
-        backends = listed(dict.fromkeys(material.of(v.job).name for v in compared))
+        backends = listed(c.name for c in material.present(speed.contender(v.job) for v in compared))
         what = f"{counted(len(compared), 'comparison')} of {backends} with the reference"
-        if not off and not known:
-            sentences.append(f"**All agree:** {what}, all equal to rounding.")
-        elif not off:
+        if off:
+            sentences.append(f"**{len(off)} differ** among {what}.")
+        elif known:
             sentences.append(f"**All agree** but for {counted(len(known), 'known difference')}: {what}.")
         else:
-            sentences.append(f"**{len(off)} differ** among {what}.")
+            sentences.append(f"**All agree:** {what}, all equal to rounding.")
         worst = same_maths.worst(off or compared)
         assert worst is not None
         sentences.append(
@@ -63,102 +54,104 @@ def _agreement(material: Material) -> Statement | None:
     return Statement("Same maths", sentences, "bad" if off else "good" if compared else "")
 
 
-def _fastest(material: Material, one: Setting, groups: Sequence[speed.Group]) -> Statement | None:
+def _fastest(material: Material, one: Setting, groups: Sequence[Group]) -> Statement | None:
     means = speed.overall(groups)
     if not means:
         return None
     base = speed_tables.leader(means)
-    sentences = [_lead(material, groups, means, base)]
-    left_out = {material.of(s.job).name for g in groups for s in g.steady if s.composed}
-    if left_out:
-        sentences.append(f"Left out where composed code is involved: {listed(sorted(left_out))}.")
-    threads = sorted({material.of(s.job).threads for g in groups for s in g.steady})
-    sentences.append(f"{one.name}, {one.conditions}; {listed(threads)}.")
-    return Statement("Speed", sentences)
-
-
-def _lead(material: Material, groups: Sequence[speed.Group], means: Sequence[Overall], base: str | None) -> str:
-    """Who is fastest on average, by what factors; or between whom it is undecided."""
+    steady = [s for group in groups for s in group.steady]
+    threads = listed(sorted({material.of(s.job).threads for s in steady}))
+    place = f"{one.name}, {one.step_conditions}, {threads}."
+    composed = material.present(s.contender for s in steady if s.composed)
+    if composed:
+        place += f" Left out where composed code is involved: {listed(c.name for c in composed)}."
     if base is None:
-        return "**Nobody leads:** not every pair was compared, or each is slower than some other."
-    name = material.contenders[base].name
+        return Statement("Speed", ["**Nobody leads:** not every pair was compared over the same recipes.", place])
     over = sorted((mean for mean in means if mean.to == base), key=lambda mean: mean.factor.value)
-    behind = [mean for mean in over if mean.verdict == "longer"]
-    level = [mean for mean in over if mean.verdict != "longer"]
-    seconds = [s.seconds.value for g in groups for s in g.steady if s.contender == base and not s.composed]
-    size, unit = timed.unit(min(seconds))
-    ends = dict.fromkeys(number(value / size) for value in (min(seconds), max(seconds)))
-    who = listed([name, *(material.contenders[mean.of].name for mean in level)])
-    start = (
-        f"**Between {who} it is undecided.**" if level else f"**{name} is fastest:** {'–'.join(ends)} {unit} a step."
-    )
-    details = [f"{material.contenders[mean.of].name} {_factor(mean)}" for mean in (*level, *behind)]
+    level = [material.contenders[mean.of].name for mean in over if mean.verdict != "longer"]
+    name = material.contenders[base].name
     recipes = counted(len(over[0].ratios), "recipe")
-    return f"{start} Over {recipes} a step takes, times as long as with {name}: {'; '.join(details)}."
+    if level:
+        lead = (
+            f"**Undecided** between {listed([name, *level])}, over {recipes}. A step takes, as many times as {name}'s:"
+        )
+    else:
+        own = [s.seconds.value for s in steady if s.contender == base and not s.composed]
+        size, unit = timed.unit(min(own))
+        ends = "–".join(dict.fromkeys(number(value / size) for value in (min(own), max(own))))
+        lead = f"**{name} is fastest**, {ends} {unit} a step over {recipes}. The others take, as many times as long:"
+    return Statement("Speed", [lead, place], ranking=[_factor(material, mean) for mean in over])
 
 
-def _factor(mean: Overall) -> str:
+def _factor(material: Material, mean: Overall) -> Item:
     ordered = sorted(mean.ratios, key=lambda r: r.factor.value)
-    loose = "" if all(r.paired for r in ordered) else ", not interleaved"
-    ends = (
-        f", by recipe {number(ordered[0].factor.value)} to {number(ordered[-1].factor.value)}"
-        if len(ordered) > 1
-        else ""
-    )
-    return f"**{number(mean.factor.value)}×** ({times(mean.factor).partition('(')[2].rstrip(')')}{ends}{loose})"
+    parts = [between(mean.factor) or "no interval"]
+    if len(ordered) > 1:
+        parts.append(f"from {number(ordered[0].factor.value)} to {number(ordered[-1].factor.value)} by recipe")
+    parts += ["undecided"] if mean.verdict == "undecided" else []
+    parts += [] if all(r.paired for r in ordered) else ["not interleaved"]
+    who = material.contenders[mean.of]
+    return Item(who.name, f"{number(mean.factor.value)} ×", ", ".join(parts), who.series)
 
 
 def _best(material: Material, one: Setting, trials: Sequence[Trial]) -> Statement | None:
-    """The best held-out result of each optimizer, best first."""
+    """The best held-out result of each optimizer, best first, its rate and whether that was tuned beside it."""
     series = next(
         (s for s in ("metric/validation", "metric/training") if trials[0].final(s) is not None), "loss/training"
     )
-    higher = series.startswith("metric")
+    sign = -1 if series.startswith("metric") else 1
     ended = [(trial, final) for trial in trials if (final := trial.final(series)) is not None]
     best: dict[str, tuple[Trial, Spread]] = {}
-    for trial, final in sorted(ended, key=lambda e: -e[1].median if higher else e[1].median):
+    for trial, final in sorted(ended, key=lambda entry: sign * entry[1].median):
         best.setdefault(material.optimizer(trial.cell.recipe), (trial, final))
-    ranked = [(t, f) for t, f in best.values() if math.isfinite(f.median)]
-    if not ranked:
-        return None
-    recipes = [trial.cell.recipe for trial in trials]
-    words = [
-        f"{material.recipe(t.cell.recipe)} **{number(f.median)}** "
-        f"({_range(f)}{material.of(t.records[0].job).name}, {rate_text(t.cell.recipe, recipes)})"
-        for t, f in ranked
+    rate = rates(trial.cell.recipe for trial in trials)
+    items = [
+        Item(material.recipe(t.cell.recipe), number(f.median), _beside(material, t, f, ended, rate[t.cell.recipe]))
+        for t, f in best.values()
+        if math.isfinite(f.median)
     ]
-    part, what = series.partition("/")[2], convergence.metric_name(one)
-    seeds = max(final.runs for _, final in ended)
-    sentences = [f"Best {part} {what} of each optimizer, median of {counted(seeds, 'seed')}: {'; '.join(words)}."]
-    gap = _between_backends(material, ended)
-    if gap is not None:
-        sentences.append(gap)
-    untuned = {optimizer_name(t.cell.recipe) for t in trials if rate_text(t.cell.recipe, recipes) == "untuned"}
-    if untuned:
-        sentences.append("Untuned rates rank these rates, not the optimizers.")
-    return Statement("Trains best", [*sentences, f"{one.name}, {one.conditions}."])
-
-
-def _range(final: Spread) -> str:
-    return f"{number(final.low)}–{number(final.high)}, " if final.low != final.high and math.isfinite(final.low) else ""
-
-
-def _between_backends(material: Material, ended: Sequence[tuple[Trial, Spread]]) -> str | None:
-    """How far apart the backends' medians are for one and the same recipe, at most."""
-    by_recipe: dict[object, list[tuple[Trial, float]]] = {}
-    for trial, final in ended:
-        by_recipe.setdefault(trial.cell.recipe, []).append((trial, final.median))
-    gaps = []
-    for group in by_recipe.values():
-        values = [value for _, value in group if math.isfinite(value)]
-        if len(values) > 1:
-            gaps.append((max(values) - min(values), material.recipe(group[0][0].cell.recipe)))
-    if not gaps:
+    if not items:
         return None
-    widest, recipe = max(gaps)
+    seeds = counted(max(final.runs for _, final in ended), "seed")
+    sentences = [
+        f"**{items[0].name}** heads the list. {series.partition('/')[2].title()} {trained.merit(one)} at the end, "
+        f"median of {seeds}, each optimizer where it did best:",
+        " ".join(filter(None, (_between_backends(material, ended), _caveat(rate), f"{one.name}, {one.conditions}."))),
+    ]
+    return Statement("Trains best", sentences, ranking=items)
+
+
+def _beside(material: Material, trial: Trial, final: Spread, ended: Sequence[tuple[Trial, Spread]], rate: str) -> str:
+    """Spread over seeds, whose result it is, and whether the rate was tuned."""
+    alike = material.present(
+        t.contender for t, f in ended if t.cell.recipe == trial.cell.recipe and f.median == final.median
+    )
+    present = {t.contender for t, _ in ended}
+    who = "every backend" if len(alike) == len(present) > 1 else listed(contender.name for contender in alike)
+    spread = (
+        f"{number(final.low)}–{number(final.high)}, " if math.isfinite(final.low) and final.low != final.high else ""
+    )
+    return f"{spread}{who}, {rate}"
+
+
+def _caveat(rate: dict[Recipe, str]) -> str:
+    untuned = sum(word == "untuned" for word in rate.values())
+    return "Untuned rates: this ranks these rates, not the optimizers." if untuned else ""
+
+
+def _between_backends(material: Material, ended: Sequence[tuple[Trial, Spread]]) -> str:
+    """How far apart the backends' medians are for one and the same recipe, at most."""
+    by_recipe: dict[Recipe, list[float]] = {}
+    for trial, final in ended:
+        by_recipe.setdefault(trial.cell.recipe, []).append(final.median)
+    finite = {recipe: [v for v in values if math.isfinite(v)] for recipe, values in by_recipe.items()}
+    gaps = [(max(v) - min(v), material.recipe(recipe)) for recipe, v in finite.items() if len(v) > 1]
+    if not gaps:
+        return ""
+    widest, recipe_name = max(gaps)
     if widest == 0:
         return "All backends end alike with every recipe."
-    return f"Between backends the same recipe ends at most {number(widest, 2)} apart ({recipe})."
+    return f"Between backends the same recipe ends at most {number(widest, 2)} apart ({recipe_name})."
 
 
 def _target(material: Material, one: Setting, trials: Sequence[Trial]) -> Statement | None:
@@ -166,30 +159,31 @@ def _target(material: Material, one: Setting, trials: Sequence[Trial]) -> Statem
     if not aimed:
         return None
     runs, reached = sum(len(trial.runs) for trial, _ in aimed), sum(trial.reached for trial, _ in aimed)
-    target = convergence.target_text(aimed[0][0], one)
     trial, steps = min(aimed, key=lambda entry: entry[1].median)
-    sentences = [f"{fixed(reached, 0)} of {counted(runs, 'run')} reached {target}."]
+    sentences = [f"{fixed(reached, 0)} of {counted(runs, 'run')} reached {trained.target_text(trial, one)}."]
     if math.isfinite(steps.median):
         recipe = trial.cell.recipe
-        tuned = rate_text(recipe, [t.cell.recipe for t in trials])
-        words = f"**{material.recipe(recipe)}** ({tuned})"
-        sentences.append(f"First: {words} after {fixed(steps.median, 0)} steps in the median.")
-    return Statement("Gets there", [*sentences, f"{one.name}, {one.conditions}."])
+        rate = rates(t.cell.recipe for t in trials)[recipe]
+        first = f"**{material.recipe(recipe)}** ({rate}) is there first, after {fixed(steps.median, 0)} steps"
+        sentences[0] = f"{first} in the median. {sentences[0]}"
+    return Statement("Time to target", [*sentences, f"{one.name}, {one.conditions}."])
 
 
 def _troubles(material: Material) -> Statement:
-    """What diverged, failed, ran out of time or is unsupported, by name."""
+    """What diverged, failed, ran out of time or is unsupported, by name and reason."""
     sentences = []
     for status in STATUSES:
         records = [record for record in material.records if record.status == status]
-        if not records:
-            continue
-        where: dict[str, list[str]] = {}
+        by_reason: dict[tuple[str, str], list[Record]] = {}
         for record in records:
-            recipe = material.recipe(record.job.cell.recipe)
-            where.setdefault(material.of(record.job).name, []).append(recipe)
-        names = [f"{who} with {_few(list(dict.fromkeys(recipes)))}" for who, recipes in where.items()]
-        sentences.append(f"**{counted(len(records), 'job')} {_WORDS[status]}:** {'; '.join(names)}.")
+            by_reason.setdefault((material.of(record.job).name, _reason(record)), []).append(record)
+        names = [
+            f"{who} with {_few(material.recipe(recipe) for recipe in _recipes(material, some))} ({reason})"
+            for (who, reason), some in by_reason.items()
+        ]
+        if names:
+            sentences.append(f"**{counted(len(records), 'job')} {_WORDS[status]}:** {'; '.join(names[:6])}.")
+            sentences += [f"And {len(names) - 6} more, listed below."] if len(names) > 6 else []
     if sentences:
         return Statement("What went wrong", sentences, "bad")
     return Statement(
@@ -200,5 +194,15 @@ def _troubles(material: Material) -> Statement:
 _WORDS = {"diverged": "diverged", "failed": "failed", "timeout": "ran out of time", "unsupported": "unsupported"}
 
 
-def _few(names: Sequence[str]) -> str:
-    return listed(names) if len(names) <= 4 else f"{', '.join(names[:3])} and {len(names) - 3} more"
+def _reason(record: Record) -> str:
+    return f"at step {Run(record).diverged_at}" if record.status == "diverged" else record.reason
+
+
+def _recipes(material: Material, records: Sequence[Record]) -> list[Recipe]:
+    among = {record.job.cell.recipe for record in records}
+    return [recipe for recipe in material.recipes if recipe in among]
+
+
+def _few(names: Iterable[str]) -> str:
+    every = list(names)
+    return listed(every) if len(every) <= 4 else f"{', '.join(every[:3])} and {len(every) - 3} more recipes"

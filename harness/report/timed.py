@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 from harness.judge import speed
-from harness.judge.speed import First, Group, Steady
-from harness.report.material import Contender, Material, Setting, setting, setting_order
+from harness.judge.speed import First, Group
+from harness.report.material import Material, Setting, setting, setting_order
 from harness.report.section import Legend
-from harness.report.words import listed, recipe_order, recipe_text
+from harness.report.words import listed, recipe_order
 from harness.store import Record
 
 UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"))
@@ -50,20 +50,10 @@ def legend(material: Material, one: Setting, records: Sequence[Record]) -> list[
     for identity, contender in material.contenders.items():
         own = [record for record in records if speed.contender(record.job) == identity]
         if own:
-            pieces = {
-                f"{piece} of {material.recipe(r.job.cell.recipe)}"
-                for r in own
-                for piece in speed.composed(r)
-            }
+            pieces = {f"{piece} of {material.recipe(r.job.cell.recipe)}" for r in own for piece in speed.composed(r)}
             facts = (
                 f"{contender.mode(one.mode)}; compiles {contender.compiles}; {contender.threads}; {one.precision}; "
                 + (f"composed: {listed(sorted(pieces))}" if pieces else "all native")
             )
             entries.append(Legend(contender, facts))
     return entries
-
-
-def present(material: Material, steady: Sequence[Steady]) -> list[Contender]:
-    """Those who were timed, in the order of reports."""
-    measured = {s.contender for s in steady}
-    return [contender for identity, contender in material.contenders.items() if identity in measured]

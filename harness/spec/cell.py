@@ -26,8 +26,8 @@ class Budget(Spec, frozen=True):
 class Cell(Spec, frozen=True):
     """One training run.
 
-    ``exact`` computes the recipe's formula to rounding; ``shipped`` runs what the framework ships under
-    that name with these words. ``mode`` default is the backend's idiomatic way to run a step.
+    ``exact`` computes the recipe's formula to rounding; ``shipped`` is what a user gets who writes these words in
+    that framework. ``mode`` default is the backend's idiomatic way to run a step.
     """
 
     problem: Problem

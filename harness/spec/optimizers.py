@@ -57,7 +57,7 @@ class RMSProp(Piece, frozen=True, tag="rmsprop"):
 
     ``centred`` subtracts the squared mean: h − m², m ← βm + (1 − β)g (Graves 2013).
     ``momentum`` μ > 0: u the preconditioned gradient, v ← μv + u, Δ = ηv; ``rate`` inside: v ← μv + ηu, Δ = v.
-    ``bias_correction`` divides h and m by 1 − βᵗ.
+    ``bias_correction`` divides h and m by 1 − βᵗ; not with ``centred``, whose h − m² would be g² − g² = 0 at t = 1.
     """
 
     lr: Positive = 0.001
@@ -68,6 +68,10 @@ class RMSProp(Piece, frozen=True, tag="rmsprop"):
     momentum: Fraction = 0.0
     rate: Literal["outside", "inside"] = "outside"
     bias_correction: bool = False
+
+    def check(self) -> None:
+        if self.centred and self.bias_correction:
+            raise InvalidInput("rmsprop: centred with bias_correction divides by g² − g² = 0 at the first step")
 
 
 class Adam(Piece, frozen=True, tag="adam"):

@@ -1,4 +1,4 @@
-"""Problem = data set × model × initialisation × loss, or an analytic function."""
+"""What is minimised: a network on a data set, or an analytic function."""
 
 from typing import Annotated, Literal
 
@@ -86,7 +86,8 @@ class RandomGradients(Piece, frozen=True, tag="random_gradients"):
     """f(w; ξ) = ⟨W, ξ_W⟩ + ⟨b, ξ_b⟩: its gradient is ξ itself, whatever the parameters.
 
     W has shape (6, 4), b (5,). With batch 1 it feeds one shared sequence of gradients of size
-    ``scale`` to an optimizer, which is how update rules are compared apart from everything else.
+    ``scale`` to an optimizer, which is how update rules are compared apart from everything else. The
+    parameters start at that scale too: next to weights of order 1, float32 would lose small steps.
     """
 
     scale: Positive = 1.0

@@ -1,7 +1,7 @@
-"""Recipe = optimizer × clip × penalty × decay × schedule, orthogonal pieces.
+"""A recipe is an optimizer with a clip, a penalty, a decay and a schedule, each of which can be changed alone.
 
-One training step: g = ∇(loss + penalty) → its norm is recorded → clip → coupled decay g + λw → the optimizer's Δ
-→ w − Δ − decoupled decay, all from the old w.
+One training step: take g = ∇(loss + penalty) and record its norms; clip g; add λw for coupled decay; let the optimizer
+make Δ of it; subtract Δ and the decoupled decay from w, both computed from the old w.
 """
 
 from collections.abc import Iterable

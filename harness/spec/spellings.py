@@ -12,7 +12,7 @@ from harness.spec.recipe import Decay, Decoupled, NoDecay, Recipe
 
 
 def averaged_momentum(lr: float = 0.01, momentum: float = 0.9) -> Momentum:
-    """v ← μv + (1 − μ)g; w ← w − ηv: the same word in another text, not heavy ball with the same η."""
+    """v ← μv + (1 − μ)g; w ← w − ηv: some texts' momentum. Its η is 1/(1 − μ) that of heavy ball."""
     return Momentum(lr=lr, momentum=momentum, dampening=momentum, first="damped")
 
 

@@ -1,6 +1,6 @@
 "use strict";
 // Tables sort by the column whose head is pressed; pressed again, the other way round. Rows at the foot stay.
-for (const table of document.querySelectorAll("table")) {
+for (const table of document.querySelectorAll(".scroll table")) {
   const heads = [...table.querySelectorAll("tr.heads th")];
   heads.forEach((head, column) => {
     head.querySelector("button").addEventListener("click", () => {

@@ -42,6 +42,15 @@ def test_reset_is_a_fresh_start_without_tracing(backend, recipe, implementation)
     assert used._step.experimental_get_tracing_count() == 1
 
 
+def test_an_empty_block_is_nothing(run):
+    trained = run(PROBLEM, RECIPES[0], BUDGET)
+    before = trained.trainer.parameters()
+    steps = trained.trainer.train(ORDER[:0])
+    assert steps.loss.shape == steps.penalty.shape == (0,)
+    assert steps.norms.shape == (0, len(before))
+    assert same(trained.trainer.parameters(), before)
+
+
 def test_gradients_and_evaluation_change_nothing(backend):
     plain, asked = make(backend, RECIPES[0]), make(backend, RECIPES[0])
     plain.train(ORDER)

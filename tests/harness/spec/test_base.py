@@ -8,7 +8,7 @@ from harness.problems.catalogue import CATALOGUE
 from harness.spec.base import Spec, canonical, from_json, from_toml, key, to_json, to_toml
 from harness.spec.cell import Budget, Case, Cell
 from harness.spec.layers import Dense, LeakyRelu
-from harness.spec.optimizers import SGD, Adam, Momentum
+from harness.spec.optimizers import SGD, Adam, Momentum, RMSProp
 from harness.spec.problem import DataSet, Network, Quadratic
 from harness.spec.recipe import L2, ByValue, GlobalNorm, Recipe, touched
 
@@ -31,6 +31,7 @@ INVALID = [
     (lambda: Adam(eps_placement="above"), "adam.eps_placement = 'above'"),
     (lambda: Momentum(nesterov=True, dampening=0.5), "look-ahead"),
     (lambda: Momentum(first="damped"), "dampening above 0"),
+    (lambda: RMSProp(centred=True, bias_correction=True), "divides by g² − g² = 0"),
     (lambda: ByValue(1.0, -1.0), "lowest 1.0 must be below highest -1.0"),
     (lambda: Dense(0), "dense.units = 0"),
     (lambda: Dense(2.0), "Expected `int`, got `float`"),
