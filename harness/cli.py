@@ -4,6 +4,7 @@ Exit codes: 0 all is well; 1 something differs (``agree``, ``replay``); 2 the re
 to report on; 70 a bug of ours; 130 interrupted.
 """
 
+import math
 import shutil
 import sys
 import traceback
@@ -247,7 +248,7 @@ def _summary(group: list[Verdict]) -> dict[str, str]:
         row |= {
             "worst difference": f"{worst.distance:.1e}",
             "tolerance": f"{worst.tolerance:.0e}",
-            "one ulp gives": f"{worst.response:.1e}",
+            "one ulp gives": "" if math.isnan(worst.response) else f"{worst.response:.1e}",
             "where": f"{worst.job.cell.problem.spelling()}: {recipe_label(worst.job.cell.recipe)}, {worst.tensor}",
         }
     unequal = sum(not v.equal and v.explained is None for v in group)

@@ -33,11 +33,11 @@ VARIANTS = (
     "nesterov[rate=[outside,inside]]",
     "adagrad[eps_placement=[inside,outside]]",
     "adagrad[eps_placement=[inside,outside],initial_accumulator=0.1]",
-    "rmsprop[eps_placement=[inside,outside],centred=[false,true]]",
-    "rmsprop[eps_placement=[inside,outside],momentum=0.9,rate=[outside,inside]]",
-    "rmsprop[eps_placement=[inside,outside],bias_correction=true]",
-    "adam[eps_placement=[outside,hat,inside]]",
-    "amsgrad[eps_placement=[outside,hat,inside],amsgrad=[raw,corrected]]",
+    "rmsprop[lr=0.01,eps_placement=[inside,outside],centred=[false,true]]",
+    "rmsprop[lr=0.01,eps_placement=[inside,outside],momentum=0.9,rate=[outside,inside]]",
+    "rmsprop[lr=0.01,eps_placement=[inside,outside],bias_correction=true]",
+    "adam[lr=0.01,eps_placement=[outside,hat,inside]]",
+    "amsgrad[lr=0.01,eps_placement=[outside,hat,inside],amsgrad=[raw,corrected]]",
 )
 EVERY_CLIP = ("none", "global_norm[2.0]", "per_tensor[1.0]", "by_value[-0.5,0.25]")
 EVERY_PENALTY = ("none", "l1[0.01]", "l2[0.01]", "l2[0.5,per_sample]", "l1_l2[0.01,0.02]")

@@ -26,10 +26,10 @@ BLOCK = 256
 class State(NamedTuple):
     """All that a step changes; donated to it."""
 
-    parameters: dict[str, Array]
+    parameters: Any  # name → array
     optimizer: Any  # what optax keeps
-    seen: dict[str, Array]  # (BLOCK, …) each: what the steps of this block report
-    row: Array  # the step's place in this block
+    seen: Any  # name → (BLOCK, …): what the steps of this block report
+    row: Any  # the step's place in this block
 
 
 class JaxTrainer:
@@ -47,7 +47,6 @@ class JaxTrainer:
         self.penalty = penalties.penalty(cell.recipe.penalty, task.samples)
         self.optimizer = update.transformation(cell, task.parameters, steps)
         self.step = jax.jit(self._step, donate_argnums=0)
-        self.fresh = jax.jit(self._fresh)
         self.gradient = jax.jit(self._gradient)
         self.evaluation = jax.jit(self._evaluation)
         with self._precision():
@@ -55,13 +54,20 @@ class JaxTrainer:
         self.reset(start)
 
     def reset(self, start: Parameters) -> None:
+        parameters = {name: start[name].astype(self.dtype) for name in self.task.parameters}
+        widths: dict[str, tuple[int, ...]] = {"loss": ()}
+        if self.penalty is not None:
+            widths["penalty"] = ()
+        if self.observe:
+            widths["norms"] = (len(parameters),)
+        seen = {name: np.zeros((BLOCK, *width), self.dtype) for name, width in widths.items()}
         with self._precision():
-            parameters = {name: self._put(start[name].astype(self.dtype)) for name in self.task.parameters}
-            self.state: State = fence(self.fresh(parameters))
+            self.state = fence(self._put(State(parameters, self.optimizer.init(parameters), seen, np.int32(0))))
+        self.structure = jax.tree.structure(self.state)
 
     def train(self, order: Integers) -> Steps:
         with self._precision():
-            blocks = [self._block(order[begin : begin + BLOCK]) for begin in range(0, len(order), BLOCK)]
+            blocks = [self._block(order[begin : begin + BLOCK]) for begin in range(0, max(len(order), 1), BLOCK)]
         seen = {name: np.concatenate([block[name] for block in blocks]) for name in self.state.seen}
         return Steps(seen["loss"], seen.get("penalty", np.zeros(len(order))), seen.get("norms"))
 
@@ -72,7 +78,8 @@ class JaxTrainer:
     def evaluate(self, part: str) -> Evaluation:
         with self._precision():
             loss, metric = jax.device_get(self.evaluation(self.state.parameters, *self.parts[part]))
-        return Evaluation(float(loss), None if metric is None else float(metric[0]) / float(metric[1]))
+        with np.errstate(all="ignore"):
+            return Evaluation(float(loss), None if metric is None else float(np.float64(metric[0]) / metric[1]))
 
     def parameters(self) -> Parameters:
         return self._fetch(self.state.parameters)
@@ -82,34 +89,22 @@ class JaxTrainer:
         order = np.zeros((BLOCK, rows.shape[1]), np.int32)
         order[: len(rows)] = rows
         given = *self.parts["training"], self._put(order)
-        state, step = self.state._replace(row=self._put(np.int32(0))), self.step
+        leaves, step = jax.tree.leaves(self.state._replace(row=self._put(np.int32(0)))), self.step
         for _ in range(len(rows)):
-            state = step(state, *given)
-        self.state = fence(state)
-        return {name: np.array(seen, np.float64)[: len(rows)] for name, seen in state.seen.items()}
+            leaves = step(leaves, *given)
+        self.state = fence(jax.tree.unflatten(self.structure, leaves))
+        return {name: np.array(seen, np.float64)[: len(rows)] for name, seen in self.state.seen.items()}
 
-    def _step(self, state: State, x: Array, y: Array, order: Array) -> State:
+    def _step(self, leaves: list[Array], x: Array, y: Array, order: Array) -> list[Array]:
+        """One update, from and to the leaves of a state: a list crosses into compiled code faster than nested dicts."""
+        state: State = jax.tree.unflatten(self.structure, leaves)
         parameters, batch = state.parameters, order[state.row]
         (_, seen), g = jax.value_and_grad(self._objective, has_aux=True)(parameters, x[batch], y[batch])
         if self.observe:
             seen["norms"] = jnp.stack([clips.norm(g[name]) for name in self.task.parameters])
         updates, optimizer = self.optimizer.update(g, state.optimizer, parameters)
-        return State(
-            optax.apply_updates(parameters, updates),
-            optimizer,
-            {name: state.seen[name].at[state.row].set(value) for name, value in seen.items()},
-            state.row + 1,
-        )
-
-    def _fresh(self, parameters: dict[str, Array]) -> State:
-        """The state at step 0."""
-        widths: dict[str, tuple[int, ...]] = {"loss": ()}
-        if self.penalty is not None:
-            widths["penalty"] = ()
-        if self.observe:
-            widths["norms"] = (len(parameters),)
-        seen = {name: jnp.zeros((BLOCK, *width)) for name, width in widths.items()}
-        return State(parameters, self.optimizer.init(parameters), seen, jnp.int32(0))
+        seen = {name: state.seen[name].at[state.row].set(value) for name, value in seen.items()}
+        return jax.tree.leaves(State(optax.apply_updates(parameters, updates), optimizer, seen, state.row + 1))
 
     def _objective(self, parameters: Arrays, x: Array, y: Array) -> tuple[Array, dict[str, Array]]:
         """Loss + penalty, and both apart."""
@@ -145,10 +140,9 @@ class JaxTrainer:
         labels = np.issubdtype(part.y.dtype, np.integer)
         return self._put(part.x.astype(self.dtype)), self._put(part.y.astype(np.int32 if labels else self.dtype))
 
-    def _put(self, values: np.ndarray | np.generic) -> Array:
+    def _put(self, tree: Any) -> Any:
         # Without a copy an array could share the caller's memory, and a step is free to overwrite what it is given.
-        put: Array = jax.device_put(values, self.device, may_alias=False)
-        return put
+        return jax.device_put(tree, self.device, may_alias=False)
 
     def _fetch(self, arrays: Arrays) -> Parameters:
         return {name: np.array(arrays[name], np.float64) for name in self.task.parameters}

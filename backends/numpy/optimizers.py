@@ -84,7 +84,7 @@ class AdaGrad:
 
 
 class RMSProp:
-    """ĥ = kH with k = (1 − β)/(1 − βᵗ), or 1 − β; centred: ĥ − m̂² = k(H − kM²)."""
+    """ĥ = kH with k = 1 − β, or (1 − β)/(1 − βᵗ) with the bias corrected; centred: h − m² = k(H − kM²)."""
 
     def __init__(self, optimizer: spec.RMSProp, like: Array) -> None:
         self.spec = optimizer

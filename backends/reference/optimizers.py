@@ -64,17 +64,16 @@ def adagrad(spec: AdaGrad, g: Floats, state: State, eta: float) -> tuple[Floats,
 
 
 def rmsprop(spec: RMSProp, g: Floats, state: State, eta: float, t: int) -> tuple[Floats, State]:
-    """h ← βh + (1 − β)g²; m ← βm + (1 − β)g; ĥ = h/c and m̂ = m/c, with c = 1 − βᵗ if bias is corrected, else 1.
+    """h ← βh + (1 − β)g²; m ← βm + (1 − β)g; ĥ = h, or h/(1 − βᵗ) with the bias corrected, or h − m² if centred.
 
-    u = g/√(ĥ + ε), or g/(√ĥ + ε); centred: ĥ − m̂² in place of ĥ. Δ = ηu.
+    u = g/√(ĥ + ε), or g/(√ĥ + ε); Δ = ηu.
     With momentum v ← μv + u; Δ = ηv; rate inside: v ← μv + ηu; Δ = v.
     """
     beta, mu = spec.beta, spec.momentum
     h = beta * state["h"] + (1 - beta) * g**2
     m = beta * state["m"] + (1 - beta) * g
-    c = 1 - beta**t if spec.bias_correction else 1.0
-    h_hat, m_hat = h / c, m / c
-    u = g / root(h_hat - m_hat**2 if spec.centred else h_hat, spec.eps, spec.eps_placement)
+    h_hat = h / (1 - beta**t) if spec.bias_correction else h
+    u = g / root(h_hat - m**2 if spec.centred else h_hat, spec.eps, spec.eps_placement)
     if spec.rate == "inside":
         v = mu * state["v"] + eta * u
         return v, {"h": h, "m": m, "v": v}

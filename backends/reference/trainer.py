@@ -27,7 +27,7 @@ class ReferenceTrainer:
 
     @np.errstate(all="ignore")
     def train(self, order: Integers) -> Steps:
-        seen, penalised, norms = np.zeros(len(order)), np.zeros(len(order)), np.zeros((len(order), len(self.w)))
+        seen, penalised, norms = np.empty(len(order)), np.empty(len(order)), np.empty((len(order), len(self.w)))
         for i, row in enumerate(order):
             seen[i], g = self._loss_and_gradient(row)
             penalised[i] = penalties.value(self.recipe.penalty, self.w, self.task.samples)

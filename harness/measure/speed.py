@@ -5,10 +5,12 @@ import time
 
 import numpy as np
 
-from harness.backend import Trainer
 from harness.measure.run import Outcome, Run
 from harness.measure.series import series
 from harness.spec.job import Speed
+
+MOST_STEPS = 2000  # of one block
+PILOT = 20  # steps from which the length of a block is chosen
 
 
 class Stopwatch:
@@ -16,19 +18,12 @@ class Stopwatch:
 
     def __init__(self, run: Run, what: Speed) -> None:
         self.run, self.what = run, what
-        pilot = 20
-        self.trainer = self._trainer(pilot)
-        self.trainer.train(self.order[: what.warm_up])
-        self._clock(what.warm_up, pilot)
-        seconds = self._clock(what.warm_up, pilot)
-        self.steps = max(5, round(what.block_seconds / seconds))
-        self.trainer = self._trainer(self.steps)
-        self.block()
-
-    def _trainer(self, steps: int) -> Trainer:
-        total = max(len(self.run.order), self.what.warm_up + steps)
-        self.order = self.run.extended(total)
-        return self.run.build(False, total)
+        total = max(len(run.order), what.warm_up + MOST_STEPS)
+        self.order = run.extended(total)
+        self.trainer = run.build(False, total)
+        self.steps = PILOT
+        self.block()  # compiles
+        self.steps = int(np.clip(round(what.block_seconds / self.block()), 5, MOST_STEPS))
 
     def block(self) -> float:
         """Seconds a step over one block; starting over and warming up stay outside the clock."""

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
+from harness.judge import speed
 from harness.report import commands
 from harness.report.material import Contender, Material, setting
 from harness.report.section import Column, Entry, Section, Table
@@ -15,10 +16,14 @@ STATUSES = ("diverged", "failed", "timeout", "unsupported")
 
 def troubles(material: Material) -> Section:
     """Every record that is not ok, with its reason and the line that runs it again."""
-    records = sorted(
-        (record for record in material.records if record.status != "ok"),
-        key=lambda r: (STATUSES.index(r.status), recipe_order(r.job.cell.recipe), material.of(r.job).series),
-    )
+    order = list(material.contenders)
+
+    def place(item: tuple[str, Record]) -> tuple[object, ...]:
+        _, record = item
+        who = order.index(speed.contender(record.job))
+        return STATUSES.index(record.status), recipe_order(record.job.cell.recipe), who
+
+    records = sorted((item for item in material.keyed.items() if item[1].status != "ok"), key=place)
     if not records:
         return Section(
             "troubles", "What went wrong", "Every job ended well: nothing diverged, failed or ran out of time."
@@ -29,20 +34,20 @@ def troubles(material: Material) -> Section:
         "troubles",
         "Diverged, failed, out of time, unsupported",
         [Column(name, numeric=name == "seed", wide=name == "reason") for name in names],
-        [_trouble(material, record) for record in records],
-        pd.DataFrame([row(material, record) for record in records]),
+        [_trouble(material, *item) for item in records],
+        pd.DataFrame([row(material, *item) for item in records]),
         folded=len(records) > 40,
     )
     lead = "Failure is a result: each of these is a record of its own, with its reason."
     return Section("troubles", "What went wrong", lead, [table])
 
 
-def row(material: Material, record: Record) -> dict[str, object]:
+def row(material: Material, key: str, record: Record) -> dict[str, object]:
     """A record in one line of CSV."""
     cell = record.job.cell
     return {
-        "record": record.key,
-        "run": material.folders[record.key],
+        "record": key,
+        "run": material.folders[key],
         "measure": record.job.measure.spelling(),
         "problem": problem_name(cell.problem),
         "conditions": setting(cell).conditions,
@@ -59,9 +64,9 @@ def environment(material: Material) -> Section:
     contenders = material.contenders
     records = {identity: [r for r in material.records if material.of(r.job) is c] for identity, c in contenders.items()}
     columns = {contender.name: _facts(contender, records[identity]) for identity, contender in contenders.items()}
-    facts = list(dict.fromkeys(fact for column in columns.values() for fact in column))
-    rows = [[Entry(fact), *(Entry(column.get(fact, NOTHING)) for column in columns.values())] for fact in facts]
-    long = [{"fact": f, "backend": name, "value": column[f]} for name, column in columns.items() for f in column]
+    facts = sorted({fact for column in columns.values() for fact in column})  # a fact is its place and its name
+    rows = [[Entry(f[1]), *(Entry(column.get(f, NOTHING)) for column in columns.values())] for f in facts]
+    long = [{"fact": f[1], "backend": name, "value": column[f]} for name, column in columns.items() for f in column]
     table = Table(
         "environment-table",
         "environment",
@@ -75,7 +80,7 @@ def environment(material: Material) -> Section:
     return Section("environment", "Environment", lead, [table])
 
 
-def _trouble(material: Material, record: Record) -> list[Entry]:
+def _trouble(material: Material, key: str, record: Record) -> list[Entry]:
     cell, who = record.job.cell, material.of(record.job)
     return [
         Entry(record.status, mark="bad"),
@@ -85,11 +90,12 @@ def _trouble(material: Material, record: Record) -> list[Entry]:
         Entry(record.job.measure.spelling().replace("_", " ")),
         Entry(str(cell.seed), order=cell.seed),
         Entry(record.reason),
-        Entry(commands.replay(material, record.key), mark="code"),
+        Entry(commands.replay(material, key), mark="code"),
     ]
 
 
-def _facts(contender: Contender, records: Sequence[Record]) -> dict[str, str]:
+def _facts(contender: Contender, records: Sequence[Record]) -> dict[tuple[int, str], str]:
+    """Each fact's place on the page and name, and what it is."""
     environment = contender.environment
     said: dict[str, set[str]] = {}
     for record in records:
@@ -98,15 +104,15 @@ def _facts(contender: Contender, records: Sequence[Record]) -> dict[str, str]:
                 said.setdefault(name, set()).add(value)
     data = {problem_name(r.job.cell.problem): r.job.environment.data for r in records}
     return {
-        "backend": contender.title,
-        "Python": environment.python,
-        **dict(sorted(environment.packages.items())),
-        "machine": environment.machine,
-        "threads asked for": str(environment.threads),
-        **{f"it says: {name}": ", ".join(sorted(values)) for name, values in sorted(said.items())},
-        "variables": _pairs(environment.flags),
-        "code hash": environment.code,
-        "data hash": _pairs(data) if len(data) > 1 else next(iter(data.values())),
+        (0, "backend"): contender.title,
+        (1, "Python"): environment.python,
+        **{(2, name): version for name, version in environment.packages.items()},
+        (3, "machine"): environment.machine,
+        (4, "threads asked for"): str(environment.threads),
+        (5, "variables"): _pairs(environment.flags),
+        **{(6, f"it says: {name}"): ", ".join(sorted(values)) for name, values in said.items()},
+        (7, "hash of its code"): environment.code,
+        **{(8, f"hash of {problem}"): digest for problem, digest in data.items()},
     }
 
 

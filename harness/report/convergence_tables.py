@@ -26,7 +26,7 @@ def to_target(material: Material, one: Setting, trials: Sequence[Trial], name: s
     costs = {id(trial): convergence.cost(trial, steady, material.first_calls) for trial in trials}
     rows, long = [], []
     for recipe, rate, row in _rows(trials, contenders, material):
-        entries = [Entry(material.recipe(recipe)), Entry(rate)]
+        entries = [Entry(material.recipe(recipe), rate)]
         for contender, trial in row:
             cost = costs[id(trial)] if trial is not None else None
             entries.append(_steps(trial) if trial is not None else _NONE)
@@ -40,13 +40,13 @@ def to_target(material: Material, one: Setting, trials: Sequence[Trial], name: s
                     | {"first_call_seconds": cost.first.total if cost is not None and cost.first is not None else None}
                 )
         rows.append(entries)
-    columns = [Column("recipe"), Column("rate")]
+    columns = [Column("recipe")]
     for contender in contenders:
         columns += [Column(unit, group=contender.name, numeric=True) for unit in ("steps", "seconds")]
     return Table(
         f"{name}-target",
         "time-to-target",
-        f"Time to target, {one.name}",
+        f"Time to target, {one.name}{_untuned(trials)}",
         columns,
         rows,
         pd.DataFrame(long),
@@ -77,7 +77,7 @@ def _ending(material: Material, one: Setting, trials: Sequence[Trial], series: S
     contenders = material.present(trial.contender for trial in trials)
     rows, long = [], []
     for recipe, rate, row in _rows(trials, contenders, material):
-        entries = [Entry(material.recipe(recipe)), Entry(rate)]
+        entries = [Entry(material.recipe(recipe), rate)]
         for contender, trial in row:
             for part in series:
                 ended = trial.final(part) if trial is not None else None
@@ -91,8 +91,8 @@ def _ending(material: Material, one: Setting, trials: Sequence[Trial], series: S
     return Table(
         name,
         "final",
-        f"Final {merit(one) if metric else 'loss'}, {one.name}",
-        [Column("recipe"), Column("rate"), *parts],
+        f"Final {merit(one) if metric else 'loss'}, {one.name}{_untuned(trials)}",
+        [Column("recipe"), *parts],
         rows,
         pd.DataFrame(long),
         note=f"{one.conditions}. Median over seeds (lowest–highest).",
@@ -104,12 +104,17 @@ def _ending(material: Material, one: Setting, trials: Sequence[Trial], series: S
 def _rows(
     trials: Sequence[Trial], contenders: Sequence[Contender], material: Material
 ) -> list[tuple[Recipe, str, list[tuple[Contender, Trial | None]]]]:
-    """Recipe by recipe, whether its rate is tuned, and the trial of each contender."""
+    """Recipe by recipe: what must be said of its rate, and the trial of each contender."""
     found: dict[Recipe, dict[str, Trial]] = {}
     for trial in trials:
         found.setdefault(trial.cell.recipe, {})[material.contenders[trial.contender].name] = trial
-    rate = rates(found)
+    rate = rates(found) if not _untuned(trials) else dict.fromkeys(found, "")
     return [(recipe, rate[recipe], [(c, by_name.get(c.name)) for c in contenders]) for recipe, by_name in found.items()]
+
+
+def _untuned(trials: Sequence[Trial]) -> str:
+    """What the title says where no rate at all was chosen among several."""
+    return ", rates untuned" if set(rates(t.cell.recipe for t in trials).values()) == {"untuned"} else ""
 
 
 def _first_calls(
@@ -123,7 +128,7 @@ def _first_calls(
     for recipe, _, row in _rows(trials, contenders, material):
         found = [costs[id(trial)] for _, trial in row if trial is not None]
         if any(cost is not None and cost.first is not None for cost in found):
-            line = [Entry(f"first call, {material.recipe(recipe)}"), Entry("")]
+            line = [Entry(f"first call, {material.recipe(recipe)}")]
             for _, trial in row:
                 cost = costs[id(trial)] if trial is not None else None
                 total = cost.first.total if cost is not None and cost.first is not None else math.nan

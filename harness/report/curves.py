@@ -2,39 +2,24 @@
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
-from markupsafe import Markup
-from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from harness.judge.convergence import Trial
 from harness.judge.speed import Floats
-from harness.report import canvas, commands
+from harness.report import commands
+from harness.report.loss_sheet import Curve, Sheet
 from harness.report.material import Contender, Material, Setting
 from harness.report.section import Figure, Legend, Panel
 from harness.report.words import counted, rest_text
 
 POINTS = 60  # a curve's: losses are averaged over as many consecutive steps as that needs
-WIDTH, HEIGHT, MARGINS = 340.0, 170.0, (36.0, 8.0, 30.0, 6.0)
-
-
-class Curve(NamedTuple):
-    """One trial's losses: median, lowest and highest over seeds in each bin; where runs diverged."""
-
-    contender: Contender
-    steps: Floats
-    median: Floats
-    low: Floats
-    high: Floats
-    diverged: tuple[tuple[float, float], ...]  # step and last finite loss
 
 
 def figures(material: Material, one: Setting, trials: Sequence[Trial], name: str) -> list[Figure]:
     """One figure for each clip (and other pieces), one panel an optimizer."""
     curves = {id(trial): _curve(material.of(trial.records[0].job), trial) for trial in trials if trial.runs}
-    limits, logarithmic = _limits(list(curves.values()))
+    sheet = Sheet(list(curves.values()))
     rests: dict[str, dict[str, list[Trial]]] = {}
     for trial in trials:
         if trial.runs:
@@ -44,7 +29,7 @@ def figures(material: Material, one: Setting, trials: Sequence[Trial], name: str
     for position, (rest, panels) in enumerate(rests.items()):
         drawn = [
             Panel(
-                _panel([curves[id(t)] for t in group], limits, logarithmic, f"{name}-{position}-{place}", optimizer),
+                sheet.svg([curves[id(t)] for t in group], f"{name}-{position}-{place}", f"Training loss, {optimizer}"),
                 optimizer,
                 _lost(group),
             )
@@ -62,12 +47,12 @@ def _figure(
     seeds = max(len(trial.runs) for trial in trials)
     width = _bin(max(_length(trial) for trial in trials))
     mean = f"Each point is the mean of {width} steps. " if width > 1 else ""
-    among = f"line: median of {seeds} seeds, band: lowest to highest. " if seeds > 1 else ""
+    among = f"Line: median of {seeds} seeds, band: lowest to highest. " if seeds > 1 else ""
     return Figure(
         name,
         f"Training loss, {one.name}, {rest or 'no clip'}",
         panels,
-        note=f"{one.conditions}; {among}{mean}Lines are nested, the last on top and thinnest: where backends "
+        note=f"{one.conditions}. {among}{mean}Lines are nested, the last on top and thinnest: where backends "
         "agree, all colours show as one striped line. ×: a run diverged here.",
         legend=[Legend(contender) for contender in material.present(trial.contender for trial in trials)],
         command=commands.run(material, one.problem, [trial.cell.recipe for trial in trials]),
@@ -110,55 +95,6 @@ def _length(trial: Trial) -> int:
 
 def _bin(length: int) -> int:
     return -(-length // POINTS)
-
-
-def _limits(curves: Sequence[Curve]) -> tuple[tuple[float, float], bool]:
-    """Limits that all panels of a setting share, and whether losses can be drawn as logarithms.
-
-    The upper one is at most ten times the largest loss at the start: what blows up leaves the frame.
-    """
-    values = np.concatenate([v[np.isfinite(v)] for c in curves for v in (c.low, c.median, c.high)] or [np.ones(1)])
-    starts = [float(c.median[0]) for c in curves if np.isfinite(c.median[0]) and not c.diverged]
-    if values.min(initial=math.inf) <= 0:
-        spread = float(np.ptp(values)) or 1.0
-        return (float(values.min()) - 0.05 * spread, float(values.max()) + 0.05 * spread), False
-    top = min(float(values.max()), 10 * max(starts, default=float(values.max())))
-    return (max(float(values.min()) / 1.3, top * 1e-12), top * 1.3), True
-
-
-def _panel(
-    curves: Sequence[Curve], limits: tuple[float, float], logarithmic: bool, name: str, optimizer: str
-) -> Markup:
-    with canvas.axes(WIDTH, HEIGHT, MARGINS) as drawn:
-        if logarithmic:
-            drawn.set_yscale("log")
-            _log_ticks(drawn, limits)
-        for place, curve in enumerate(curves):
-            colour = canvas.series(curve.contender.series)
-            high = np.minimum(curve.high, limits[1] * 10) if logarithmic else curve.high
-            shown = np.isfinite(curve.low)
-            if len(curves) and not np.array_equal(curve.low, curve.high):
-                drawn.fill_between(curve.steps[shown], curve.low[shown], high[shown], color=colour, alpha=0.13, lw=0)
-            inside = np.where(np.isfinite(curve.median), curve.median, np.nan)
-            drawn.plot(curve.steps, inside, color=colour, lw=1.3 + 1.5 * (len(curves) - 1 - place))
-        for curve in curves:
-            for step, loss in curve.diverged:
-                y = min(loss, limits[1] / 1.25) if logarithmic else min(loss, limits[1])
-                drawn.plot([step], [y], "x", ms=8, mew=2.2, color=canvas.series(curve.contender.series), clip_on=False)
-        drawn.set_ylim(limits)
-        drawn.set_xlim(left=0)
-        drawn.xaxis.set_major_locator(MaxNLocator(4, integer=True))
-        drawn.grid(visible=False, axis="x")
-        drawn.spines["left"].set_visible(False)
-        drawn.set_xlabel("step", labelpad=1)
-        return canvas.svg(drawn, name, f"Training loss with {optimizer}")
-
-
-def _log_ticks(drawn: Axes, limits: tuple[float, float]) -> None:
-    decades = math.log10(limits[1] / limits[0])
-    drawn.yaxis.set_major_locator(LogLocator(subs=(1.0,) if decades > 2 else (1.0, 3.0), numticks=6))
-    drawn.yaxis.set_minor_locator(NullLocator())
-    drawn.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}"))
 
 
 def _lost(trials: Sequence[Trial]) -> str:

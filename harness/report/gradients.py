@@ -1,6 +1,5 @@
 """The section on gradients: heat maps of every tensor's gradient norm along training."""
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -19,6 +18,7 @@ LEAD = (
     "The L2 norm of each tensor's gradient before the clip, as log₁₀, one row a tensor from input to output. All "
     "backends of a figure share one colour scale. Blank: zero, not finite, or after a divergence."
 )
+Layout = tuple[object, ...]  # tensors and steps
 COLOURS = "viridis"
 WIDTH, ROW, MARGINS = 280.0, 17.0, (84.0, 8.0, 30.0, 2.0)
 
@@ -26,6 +26,7 @@ WIDTH, ROW, MARGINS = 280.0, 17.0, (84.0, 8.0, 30.0, 2.0)
 def section(material: Material) -> Section:
     """One figure an optimizer, of its first recipe and seed; all but the first folded away."""
     figures: list[Figure] = []
+    sheets: dict[Layout, _Sheet] = {}
     for position, (one, trials) in enumerate(by_setting(material)):
         chosen: dict[str, list[Trial]] = {}
         for trial in trials:
@@ -34,14 +35,16 @@ def section(material: Material) -> Section:
                 group.append(trial)
         for place, group in enumerate(chosen.values()):
             name = f"gradients-{position}-{place}"
-            figures += _figure(material, one, group, name, folded=bool(figures))
+            figures += _figure(material, one, group, name, bool(figures), sheets)
     missing = None
     if not figures:
         missing = ("No gradient norms were recorded in these runs.", commands.missing(material))
     return Section("gradients", "Gradients", LEAD, figures, missing)
 
 
-def _figure(material: Material, one: Setting, trials: Sequence[Trial], name: str, folded: bool) -> list[Figure]:
+def _figure(
+    material: Material, one: Setting, trials: Sequence[Trial], name: str, folded: bool, sheets: dict[Layout, "_Sheet"]
+) -> list[Figure]:
     maps = [(trial, *_norms(trial.runs[0])) for trial in trials]
     maps = [entry for entry in maps if entry[3].size and np.isfinite(entry[3]).any()]
     if not maps:
@@ -50,10 +53,11 @@ def _figure(material: Material, one: Setting, trials: Sequence[Trial], name: str
     limits = float(finite.min()), float(finite.max())
     recipe, seed = trials[0].cell.recipe, trials[0].runs[0].record.job.cell.seed
     words = material.recipe(recipe)
-    panels = [
-        Panel(_map(tensors, steps, logs, limits, f"{name}-{place}", words), material.of(trial.records[0].job).name)
-        for place, (trial, tensors, steps, logs) in enumerate(maps)
-    ]
+    panels = []
+    for place, (trial, tensors, steps, logs) in enumerate(maps):
+        who, layout = material.contenders[trial.contender].name, (*tensors, *steps)
+        sheet = sheets[layout] = sheets.get(layout) or _Sheet(tensors, steps)
+        panels.append(Panel(sheet.svg(logs, limits, f"{name}-{place}", f"Gradient norms, {who}, {words}"), who))
     figure = Figure(
         name,
         f"Gradient norms, {one.name}, {words}",
@@ -81,37 +85,37 @@ def _norms(run: Run) -> tuple[list[str], Floats, Floats]:
     return tensors, steps.astype(float), logs
 
 
-def _map(
-    tensors: Sequence[str], steps: Floats, logs: Floats, limits: tuple[float, float], name: str, recipe: str
-) -> Markup:
-    half = float(np.diff(steps).min(initial=math.inf)) / 2 if steps.size > 1 else 0.5
-    height = ROW * len(tensors) + MARGINS[2] + MARGINS[3]
-    with canvas.axes(WIDTH, height, MARGINS) as drawn:
-        drawn.imshow(
-            np.ma.masked_invalid(logs),
+class _Sheet:
+    """The frame of a heat map, drawn once for all maps of the same tensors and steps."""
+
+    def __init__(self, tensors: Sequence[str], steps: Floats) -> None:
+        half = float(np.diff(steps).min()) / 2 if steps.size > 1 else 0.5
+        self.drawn = canvas.axes(WIDTH, ROW * len(tensors) + MARGINS[2] + MARGINS[3], MARGINS)
+        self.image = self.drawn.imshow(
+            np.zeros((len(tensors), steps.size)),
             cmap=COLOURS,
-            vmin=limits[0],
-            vmax=limits[1],
             aspect="auto",
             interpolation="none",
             extent=(steps[0] - half, steps[-1] + half, len(tensors) - 0.5, -0.5),
         )
-        drawn.set_yticks(range(len(tensors)))
-        drawn.set_yticklabels(tensors, fontsize=9.5)
-        drawn.xaxis.set_major_locator(MaxNLocator(4, integer=True))
-        drawn.grid(visible=False)
-        drawn.spines[:].set_visible(False)
-        drawn.set_xlabel("step", labelpad=1)
-        return canvas.svg(drawn, name, f"Gradient norms with {recipe}")
+        ticks = MaxNLocator(4, steps=[1, 2, 5, 10], integer=True).tick_values(0, steps[-1])
+        across = {x: f"{x:g}" for x in ticks if steps[0] <= x <= steps[-1]}
+        canvas.frame(self.drawn, across, dict(enumerate(tensors)), "step")
+
+    def svg(self, logs: Floats, limits: tuple[float, float], name: str, title: str) -> Markup:
+        """One map; what is not finite stays blank."""
+        self.image.set_data(np.ma.masked_invalid(logs))
+        self.image.set_clim(*limits)
+        return canvas.svg(self.drawn, name, title)
 
 
 def _scale(limits: tuple[float, float], name: str) -> Markup:
     """The colour scale that the panels share."""
-    with canvas.axes(220, 34, (14, 14, 20, 2)) as drawn:
-        ramp = np.linspace(0, 1, 128)[None, :]
-        drawn.imshow(ramp, cmap=COLOURS, aspect="auto", interpolation="none", extent=(*limits, 0, 1))
-        drawn.set_yticks([])
-        drawn.xaxis.set_major_locator(MaxNLocator(4))
-        drawn.grid(visible=False)
-        drawn.spines[:].set_visible(False)
-        return canvas.svg(drawn, name, f"Colours from {number(limits[0])} to {number(limits[1])}")
+    drawn = canvas.axes(220, 34, (14, 14, 20, 2))
+    ramp = np.linspace(0, 1, 128)[None, :]
+    drawn.imshow(ramp, cmap=COLOURS, aspect="auto", interpolation="none", extent=(*limits, 0, 1))
+    drawn.set_yticks([])
+    drawn.xaxis.set_major_locator(MaxNLocator(4))
+    drawn.grid(visible=False)
+    drawn.spines[:].set_visible(False)
+    return canvas.svg(drawn, name, f"Colours from {number(limits[0])} to {number(limits[1])}")

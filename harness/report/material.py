@@ -2,7 +2,7 @@
 
 import functools
 import itertools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -102,9 +102,14 @@ class Material:
     """Everything that was read."""
 
     abouts: tuple[dict[str, Any], ...]
-    records: tuple[Record, ...]  # by key, each once
+    keyed: dict[str, Record]  # by key, in the order of keys
     folders: dict[str, str]  # key → run folder, as replay takes it
     contenders: dict[speed.Contender, Contender]  # in the order of reports
+
+    @property
+    def records(self) -> Collection[Record]:
+        """Every record, each once."""
+        return self.keyed.values()
 
     def of(self, job: Job) -> Contender:
         """Who ran a job."""
@@ -177,12 +182,12 @@ def read(runs: Sequence[Path]) -> Material:
     if not found:
         where = ", ".join(str(run) for run in runs) or "no run"
         raise NothingMeasured(f"nothing to report on: {where} holds no record. Make some with: gradgauge run")
-    records = tuple(record for _, (record, _) in sorted(found.items()))
+    keyed = {key: record for key, (record, _) in sorted(found.items())}
     return Material(
         tuple(about for _, about in sorted(abouts.items())),
-        records,
+        keyed,
         {key: folder for key, (_, folder) in found.items()},
-        _contenders([record.job for record in records]),
+        _contenders([record.job for record in keyed.values()]),
     )
 
 

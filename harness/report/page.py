@@ -10,14 +10,21 @@ import pandas as pd
 from markupsafe import Markup, escape
 
 from harness.problems import task as tasks
-from harness.report import circumstances, convergence, gradients, same_maths, speed, summary
+from harness.report import canvas, circumstances, convergence, gradients, same_maths, speed, summary
 from harness.report.material import Material, Setting, read
 from harness.report.section import Section
 from harness.report.words import counted, listed
 from harness.spec.problem import Network
 from harness.store import write_atomically
 
-TITLE = "gradgauge report"
+SECTIONS = (
+    same_maths.section,
+    speed.section,
+    convergence.section,
+    gradients.section,
+    circumstances.troubles,
+    circumstances.environment,
+)
 
 
 def write(runs: Sequence[Path], out: Path) -> Path:
@@ -26,16 +33,9 @@ def write(runs: Sequence[Path], out: Path) -> Path:
     What is written depends on the records and on nothing else. Raises ``NothingMeasured`` if there are none.
     """
     material = read(runs)
-    sections = [
-        same_maths.section(material),
-        speed.section(material),
-        convergence.section(material),
-        gradients.section(material),
-        circumstances.troubles(material),
-        circumstances.environment(material),
-    ]
+    with canvas.style():
+        sections = [part(material) for part in SECTIONS]
     content = {
-        "title": TITLE,
         "abouts": material.abouts,
         "contenders": list(material.contenders.values()),
         "scope": _scope(material),
@@ -57,7 +57,7 @@ def _frames(material: Material, sections: Sequence[Section]) -> dict[str, pd.Dat
     parts: dict[str, list[pd.DataFrame]] = {}
     for table in (table for section in sections for table in section.tables):
         parts.setdefault(table.csv, []).append(table.frame)
-    records = pd.DataFrame([circumstances.row(material, record) for record in material.records])
+    records = pd.DataFrame([circumstances.row(material, *item) for item in material.keyed.items()])
     return {name: pd.concat(frames, ignore_index=True) for name, frames in parts.items()} | {"records": records}
 
 
@@ -101,7 +101,7 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"inline": inline, "cell": _cell}
+    environment.filters |= {"inline": inline, "breakable": _breakable, "cell": _cell}
     return environment
 
 
@@ -109,6 +109,11 @@ def inline(text: str) -> Markup:
     """``**bold**`` and ```code``` as HTML; everything else escaped."""
     html = re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", str(escape(text)))
     return Markup(re.sub(r"`(.+?)`", r"<code>\1</code>", html))
+
+
+def _breakable(text: str) -> Markup:
+    """A recipe's name with places where a narrow column may break it."""
+    return Markup(str(escape(text)).replace("[", "<wbr>["))
 
 
 def _cell(text: str) -> str:

@@ -148,6 +148,7 @@ class Statement:
     """One finding in words; ``**bold**`` as in Markdown. ``ranking`` follows the first sentence."""
 
     about: str
+    place: str  # the problem it is about; empty: all
     sentences: Sequence[str]
     verdict: str = ""  # "good", "bad" or ""
     ranking: Sequence[Item] = ()

@@ -36,7 +36,7 @@ def times(material: Material, one: Setting, groups: Sequence[Group], name: str) 
     return Table(
         f"{name}-times",
         "step-times",
-        f"Step time, {one.name}",
+        f"Step time in numbers, {one.name}",
         columns,
         rows,
         pd.DataFrame(long),
@@ -171,7 +171,7 @@ def first_calls(material: Material, one: Setting, firsts: Sequence[First], name:
     return Table(
         f"{name}-table",
         "first-calls",
-        f"First call, {one.name}",
+        f"First call in numbers, {one.name}",
         columns,
         rows,
         pd.DataFrame(long),

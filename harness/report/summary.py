@@ -13,6 +13,7 @@ from harness.report.material import Material, Setting
 from harness.report.section import Item, Statement
 from harness.report.words import between, counted, fixed, listed, number, problem_name, rates
 from harness.spec.recipe import Recipe
+from harness.spec.spellings import optimizer_name
 from harness.store import Record
 
 
@@ -51,7 +52,7 @@ def _agreement(material: Material) -> Statement | None:
         )
     silent = Counter(f"{material.of(v.job).name} ({v.reason})" for v in verdicts if not v.tensor)
     sentences += [f"Not compared: {counted(count, 'job')} of {who}." for who, count in silent.items()]
-    return Statement("Same maths", sentences, "bad" if off else "good" if compared else "")
+    return Statement("Same maths", "", sentences, "bad" if off else "good" if compared else "")
 
 
 def _fastest(material: Material, one: Setting, groups: Sequence[Group]) -> Statement | None:
@@ -61,26 +62,27 @@ def _fastest(material: Material, one: Setting, groups: Sequence[Group]) -> State
     base = speed_tables.leader(means)
     steady = [s for group in groups for s in group.steady]
     threads = listed(sorted({material.of(s.job).threads for s in steady}))
-    place = f"{one.name}, {one.step_conditions}, {threads}."
+    place = f"{one.step_conditions}, {threads}."
     composed = material.present(s.contender for s in steady if s.composed)
     if composed:
         place += f" Left out where composed code is involved: {listed(c.name for c in composed)}."
     if base is None:
-        return Statement("Speed", ["**Nobody leads:** not every pair was compared over the same recipes.", place])
+        return Statement(
+            "Speed", one.name, ["**Nobody leads:** not every pair was compared over the same recipes.", place]
+        )
     over = sorted((mean for mean in means if mean.to == base), key=lambda mean: mean.factor.value)
     level = [material.contenders[mean.of].name for mean in over if mean.verdict != "longer"]
     name = material.contenders[base].name
     recipes = counted(len(over[0].ratios), "recipe")
     if level:
-        lead = (
-            f"**Undecided** between {listed([name, *level])}, over {recipes}. A step takes, as many times as {name}'s:"
-        )
+        who = listed([name, *level])
+        lead = f"**Undecided** between {who}, over {recipes}. A step takes, as many times as with {name}:"
     else:
         own = [s.seconds.value for s in steady if s.contender == base and not s.composed]
         size, unit = timed.unit(min(own))
         ends = "–".join(dict.fromkeys(number(value / size) for value in (min(own), max(own))))
         lead = f"**{name} is fastest**, {ends} {unit} a step over {recipes}. The others take, as many times as long:"
-    return Statement("Speed", [lead, place], ranking=[_factor(material, mean) for mean in over])
+    return Statement("Speed", one.name, [lead, place], ranking=[_factor(material, mean) for mean in over])
 
 
 def _factor(material: Material, mean: Overall) -> Item:
@@ -103,7 +105,7 @@ def _best(material: Material, one: Setting, trials: Sequence[Trial]) -> Statemen
     ended = [(trial, final) for trial in trials if (final := trial.final(series)) is not None]
     best: dict[str, tuple[Trial, Spread]] = {}
     for trial, final in sorted(ended, key=lambda entry: sign * entry[1].median):
-        best.setdefault(material.optimizer(trial.cell.recipe), (trial, final))
+        best.setdefault(optimizer_name(trial.cell.recipe), (trial, final))
     rate = rates(trial.cell.recipe for trial in trials)
     items = [
         Item(material.recipe(t.cell.recipe), number(f.median), _beside(material, t, f, ended, rate[t.cell.recipe]))
@@ -112,13 +114,16 @@ def _best(material: Material, one: Setting, trials: Sequence[Trial]) -> Statemen
     ]
     if not items:
         return None
-    seeds = counted(max(final.runs for _, final in ended), "seed")
+    finals = [final for _, final in best.values() if math.isfinite(final.median)]
+    seeds = max(final.runs for _, final in ended)
+    median = f"median of {seeds} seeds" if seeds > 1 else "one seed"
     sentences = [
-        f"**{items[0].name}** heads the list. {series.partition('/')[2].title()} {trained.merit(one)} at the end, "
-        f"median of {seeds}, each optimizer where it did best:",
-        " ".join(filter(None, (_between_backends(material, ended), _caveat(rate), f"{one.name}, {one.conditions}."))),
+        f"**{series.partition('/')[2].title()} {trained.merit(one)} at the end**, {median}, each optimizer "
+        "where it did best:",
+        " ".join(filter(None, (_overlap(finals), _between_backends(material, ended), _caveat(rate)))),
+        f"{one.conditions}.",
     ]
-    return Statement("Trains best", sentences, ranking=items)
+    return Statement("Training", one.name, sentences, ranking=items)
 
 
 def _beside(material: Material, trial: Trial, final: Spread, ended: Sequence[tuple[Trial, Spread]], rate: str) -> str:
@@ -131,7 +136,17 @@ def _beside(material: Material, trial: Trial, final: Spread, ended: Sequence[tup
     spread = (
         f"{number(final.low)}–{number(final.high)}, " if math.isfinite(final.low) and final.low != final.high else ""
     )
-    return f"{spread}{who}, {rate}"
+    return f"{spread}{who}, {rate.replace('1 of', 'best of')}"
+
+
+def _overlap(finals: Sequence[Spread]) -> str:
+    """How many of the others the seeds cannot tell from the first."""
+    first, *others = finals
+    close = sum(other.low <= first.high and first.low <= other.high for other in others)
+    if not close or first.runs < 2:
+        return ""
+    who = "all the others" if close == len(others) else f"{close} of the {len(others)} others"
+    return f"Over its seeds the first overlaps with {who}: no winner."
 
 
 def _caveat(rate: dict[Recipe, str]) -> str:
@@ -166,7 +181,7 @@ def _target(material: Material, one: Setting, trials: Sequence[Trial]) -> Statem
         rate = rates(t.cell.recipe for t in trials)[recipe]
         first = f"**{material.recipe(recipe)}** ({rate}) is there first, after {fixed(steps.median, 0)} steps"
         sentences[0] = f"{first} in the median. {sentences[0]}"
-    return Statement("Time to target", [*sentences, f"{one.name}, {one.conditions}."])
+    return Statement("Time to target", one.name, [*sentences, f"{one.conditions}."])
 
 
 def _troubles(material: Material) -> Statement:
@@ -174,21 +189,17 @@ def _troubles(material: Material) -> Statement:
     sentences = []
     for status in STATUSES:
         records = [record for record in material.records if record.status == status]
-        by_reason: dict[tuple[str, str], list[Record]] = {}
-        for record in records:
-            by_reason.setdefault((material.of(record.job).name, _reason(record)), []).append(record)
         names = [
-            f"{who} with {_few(material.recipe(recipe) for recipe in _recipes(material, some))} ({reason})"
-            for (who, reason), some in by_reason.items()
+            f"{listed(who)} with {_few(recipes)} ({reason})"
+            for (reason, recipes), who in _alike(material, records).items()
         ]
         if names:
             sentences.append(f"**{counted(len(records), 'job')} {_WORDS[status]}:** {'; '.join(names[:6])}.")
             sentences += [f"And {len(names) - 6} more, listed below."] if len(names) > 6 else []
     if sentences:
-        return Statement("What went wrong", sentences, "bad")
-    return Statement(
-        "What went wrong", [f"**Nothing:** all {counted(len(material.records), 'job')} ended well."], "good"
-    )
+        return Statement("What went wrong", "", sentences, "bad")
+    nothing = f"**Nothing:** all {counted(len(material.records), 'job')} ended well."
+    return Statement("What went wrong", "", [nothing], "good")
 
 
 _WORDS = {"diverged": "diverged", "failed": "failed", "timeout": "ran out of time", "unsupported": "unsupported"}
@@ -198,9 +209,17 @@ def _reason(record: Record) -> str:
     return f"at step {Run(record).diverged_at}" if record.status == "diverged" else record.reason
 
 
-def _recipes(material: Material, records: Sequence[Record]) -> list[Recipe]:
-    among = {record.job.cell.recipe for record in records}
-    return [recipe for recipe in material.recipes if recipe in among]
+def _alike(material: Material, records: Sequence[Record]) -> dict[tuple[str, tuple[str, ...]], list[str]]:
+    """Reason and recipes → the contenders to whom just this happened."""
+    found: dict[tuple[str, speed.Contender], set[Recipe]] = {}
+    for record in records:
+        found.setdefault((_reason(record), speed.contender(record.job)), set()).add(record.job.cell.recipe)
+    alike: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    for identity, contender in material.contenders.items():
+        for reason in sorted(reason for reason, who in found if who == identity):
+            recipes = tuple(material.recipe(r) for r in material.recipes if r in found[reason, identity])
+            alike.setdefault((reason, recipes), []).append(contender.name)
+    return alike
 
 
 def _few(names: Iterable[str]) -> str:

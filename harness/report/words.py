@@ -37,7 +37,8 @@ def decimals(value: float, digits: int = 3) -> int:
     """Decimals that show ``digits`` significant digits."""
     if value == 0 or not math.isfinite(value):
         return 0
-    return max(0, digits - 1 - math.floor(math.log10(abs(value))))
+    exponent = int(f"{value:.{digits - 1}e}".partition("e")[2])  # of the rounded value: 0.9998 is 1.00
+    return max(0, digits - 1 - exponent)
 
 
 def fixed(value: float, places: int) -> str:

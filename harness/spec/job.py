@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from harness.spec.base import Count, Index, Piece, Spec
+from harness.spec.base import Count, Index, Piece, Positive, Spec
 from harness.spec.cell import Cell
 
 Status = Literal["ok", "diverged", "failed", "timeout", "unsupported"]
@@ -31,8 +31,8 @@ class Speed(Piece, frozen=True, tag="speed"):
     """Seconds of ``blocks`` blocks of steps, each of about ``block_seconds``, after ``warm_up`` steps."""
 
     blocks: Count = 10
-    block_seconds: float = 0.05
-    warm_up: Index = 20
+    block_seconds: Positive = 0.03
+    warm_up: Index = 5
 
 
 class FirstCall(Piece, frozen=True, tag="first_call"):

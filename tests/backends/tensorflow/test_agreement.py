@@ -47,7 +47,7 @@ OPTIMIZERS = [
     Adam(lr=0.01, eps=1e-5, amsgrad="corrected"),
     Adam(lr=0.01, eps=1e-5, eps_placement="hat", amsgrad="corrected"),
 ]
-CLIPS = [NoClip(), GlobalNorm(1.0), GlobalNorm(1e-4), PerTensor(2e-4), ByValue(-0.5, 0.5)]
+CLIPS = [NoClip(), GlobalNorm(1.0), PerTensor(2e-4), ByValue(-0.5, 0.5)]
 PENALTIES = [NoPenalty(), L1(0.01), L2(0.1, scaling="per_sample", on="all"), L1L2(0.01, 0.02, on=("bias",))]
 DECAYS = [NoDecay(), Coupled(0.1), Decoupled(0.1), Decoupled(0.1, scaled_by="schedule", on="all")]
 SCHEDULES = [Constant(), Step(5, 0.5), Exponential(0.5, 7), WarmUp(4, 0.1, Cosine(floor=0.1))]
@@ -66,7 +66,7 @@ def test_update_rules(run, optimizer, clip, penalty, decay, schedule, scale):
     np.testing.assert_allclose(mine.steps.norms, theirs.steps.norms, rtol=1e-12)
 
 
-@pytest.mark.parametrize("optimizer", OPTIMIZERS[::3])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS[::6])
 def test_update_rules_in_single_precision(run, optimizer):
     problem, recipe = RandomGradients(), Recipe(optimizer, GlobalNorm(3.0), L2(0.01), Decoupled(0.1), Step(5, 0.5))
     mine = run(problem, recipe, SHORT, precision="float32")

@@ -1,0 +1,91 @@
+"""Which pieces are PyTorch's own."""
+
+import pytest
+
+from harness.errors import Unsupported
+from harness.problems.catalogue import case
+from harness.spec.cell import Cell
+from harness.spec.optimizers import SGD, AdaGrad, Adam, Momentum, RMSProp
+from harness.spec.recipe import L2, ByValue, Coupled, Decoupled, GlobalNorm, NoClip, PerTensor, Recipe
+from harness.spec.schedules import Cosine, Exponential, Step, WarmUp
+
+CASE = case("digits-64-64-64-10")
+N, C = "native", "composed"
+
+
+def origin(backend, piece, recipe, implementation):
+    cell = Cell(CASE.problem, recipe, CASE.budget, "torch", implementation)
+    found = backend.plan(cell, ("dense1.weight", "dense1.bias"))[piece]
+    assert found.how == N or found.why
+    return found
+
+
+# Recipe, exact, shipped, and whether ``shipped`` has another formula.
+OPTIMIZERS = [
+    (Recipe(SGD()), N, N, False),
+    (Recipe(Momentum(), schedule=Step()), N, N, False),
+    (Recipe(Momentum(nesterov=True), schedule=Step()), N, N, False),
+    (Recipe(Momentum(rate="inside")), N, N, False),
+    (Recipe(Momentum(rate="inside"), schedule=Step()), C, N, True),
+    (Recipe(Momentum(rate="inside", nesterov=True), schedule=Step()), C, N, True),
+    (Recipe(Momentum(dampening=0.5), schedule=Step()), N, N, False),
+    (Recipe(Momentum(dampening=0.5, first="damped")), C, C, True),
+    (Recipe(Momentum(dampening=0.9, first="damped")), C, C, True),
+    (Recipe(AdaGrad()), C, N, True),
+    (Recipe(AdaGrad(eps_placement="outside")), N, N, False),
+    (Recipe(RMSProp()), C, N, True),
+    (Recipe(RMSProp(eps_placement="outside", centred=True)), N, N, False),
+    (Recipe(RMSProp(eps_placement="outside", momentum=0.9), schedule=Step()), N, N, False),
+    (Recipe(RMSProp(eps_placement="outside", momentum=0.9, rate="inside")), N, N, False),
+    (Recipe(RMSProp(eps_placement="outside", momentum=0.9, rate="inside"), schedule=Step()), C, N, True),
+    (Recipe(RMSProp(eps_placement="outside", bias_correction=True)), C, C, True),
+    (Recipe(Adam()), N, N, False),
+    (Recipe(Adam(amsgrad="raw")), N, N, False),
+    (Recipe(Adam(amsgrad="corrected")), C, N, True),
+    (Recipe(Adam(eps_placement="hat")), C, N, True),
+    (Recipe(Adam(eps_placement="inside", amsgrad="raw")), C, N, True),
+]
+
+
+@pytest.mark.parametrize(("recipe", "exact", "shipped", "another"), OPTIMIZERS)
+def test_optimizers(backend, recipe, exact, shipped, another):
+    assert origin(backend, "optimizer", recipe, "exact").how == exact
+    found = origin(backend, "optimizer", recipe, "shipped")
+    assert found.how == shipped
+    assert bool(found.why) == another
+
+
+# Piece, recipe, exact, shipped.
+OTHERS = [
+    ("clip", Recipe(Adam(), NoClip()), N, N),
+    ("clip", Recipe(Adam(), GlobalNorm()), C, N),
+    ("clip", Recipe(Adam(), PerTensor()), C, C),
+    ("clip", Recipe(Adam(), ByValue(-2.0, 2.0)), N, N),
+    ("clip", Recipe(Adam(), ByValue(-1.0, 2.0)), C, C),
+    ("penalty", Recipe(Adam(), penalty=L2()), C, C),
+    ("decay", Recipe(Adam()), N, N),
+    ("decay", Recipe(Adam(), decay=Coupled()), N, N),
+    ("decay", Recipe(Adam(eps_placement="hat"), decay=Coupled()), C, N),
+    ("decay", Recipe(Adam(), decay=Decoupled()), N, N),
+    ("decay", Recipe(SGD(), decay=Decoupled()), C, C),
+    ("decay", Recipe(Adam(), decay=Decoupled(scaled_by="schedule")), C, C),
+    ("schedule", Recipe(Adam()), N, N),
+    ("schedule", Recipe(Adam(), schedule=Exponential()), C, N),
+    ("schedule", Recipe(Adam(), schedule=Cosine()), C, N),
+    ("schedule", Recipe(Adam(), schedule=WarmUp(then=Step())), C, N),
+    ("model", Recipe(Adam()), N, N),
+    ("loss", Recipe(Adam()), N, N),
+]
+
+
+@pytest.mark.parametrize(("piece", "recipe", "exact", "shipped"), OTHERS)
+def test_other_pieces(backend, piece, recipe, exact, shipped):
+    assert origin(backend, piece, recipe, "exact").how == exact
+    assert origin(backend, piece, recipe, "shipped").how == shipped
+
+
+def test_no_gpu_is_a_reason(backend):
+    if backend.facts()["GPU"] != "none":
+        pytest.skip("this machine has a GPU")
+    with pytest.raises(Unsupported, match="sees no GPU"):
+        backend.plan(Cell(CASE.problem, CASE.recipe, CASE.budget, "torch", device="cuda"), ("dense1.weight",))

@@ -1,0 +1,141 @@
+"""One small real run and its report for all tests here, and a browser that is driven over a pipe."""
+
+import contextlib
+import json
+import os
+import select
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from harness import study as studies
+from harness.execute.local import Local, Settings, pending
+from harness.report import write
+from harness.spec.base import to_json
+from harness.spec.job import Agreement, Convergence, FirstCall, Speed
+from harness.store import Store
+from harness.study import Grid, Study
+
+RATES = ("sgd[lr=[0.1,1e8]]", "adam[lr=0.001]")
+DIGITS, BOWL = "digits-64-64-64-10", "quadratic-100"
+BACKENDS = ("numpy", "torch")
+STUDY = Study(
+    "small",
+    "a <small> run & its report",
+    (
+        Grid(Agreement(), (BOWL,), RATES[1:], backends=("reference", *BACKENDS), precisions=("float64",), steps=5),
+        Grid(Agreement(ulp=True), (BOWL,), RATES[1:], backends=("reference",), precisions=("float64",), steps=5),
+        Grid(
+            Convergence(), (DIGITS,), RATES, ("none", "global_norm"), backends=BACKENDS, seeds=2, epochs=1,
+            implementation="shipped",
+        ),
+        Grid(Convergence(), (BOWL,), RATES[1:], backends=BACKENDS, precisions=("float64",), steps=30),
+        Grid(Speed(blocks=6, block_seconds=0.001), (DIGITS,), RATES[1:], backends=BACKENDS, implementation="shipped"),
+        Grid(FirstCall(), (DIGITS,), RATES[1:], backends=("numpy",), implementation="shipped"),
+    ),
+)  # fmt: skip
+
+
+def run_into(folder, study):
+    """Run a study into a folder."""
+    about = {"study": msgspec.json.decode(to_json(study))}
+    with Store.create(folder, about) as store, Local(store, Settings(), lambda record: None) as local:
+        local.run(pending(studies.select(study).jobs, store, retry=False))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def small_run(tmp_path_factory):
+    pytest.importorskip("torch", reason="the sample run needs PyTorch")
+    return run_into(tmp_path_factory.mktemp("runs") / "small", STUDY)
+
+
+@pytest.fixture(scope="session")
+def report(small_run, tmp_path_factory):
+    """The folder that holds the report of the small run."""
+    return write([small_run], tmp_path_factory.mktemp("report")).parent
+
+
+class Browser:
+    """Headless Chromium over --remote-debugging-pipe: JSON messages that end in a zero byte, on descriptors 3 and 4."""
+
+    def __init__(self, program, profile):
+        orders, self.out = os.pipe()
+        self.answers, answers = os.pipe()
+        command = f'exec "{program}" "$@" 3<&{orders} 4>&{answers}'
+        flags = ["headless", "no-sandbox", "disable-gpu", "no-first-run", "disable-background-networking"]
+        flags += ["disable-component-update", "disable-sync", "hide-scrollbars", "remote-debugging-pipe"]
+        self.process = subprocess.Popen(
+            ["sh", "-c", command, "sh", *(f"--{flag}" for flag in flags), f"--user-data-dir={profile}", "about:blank"],
+            pass_fds=(orders, answers),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        os.close(orders)
+        os.close(answers)
+        self.buffer, self.number, self.session, self.events = b"", 0, None, []
+        target = self.call("Target.createTarget", url="about:blank")["targetId"]
+        self.session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        for domain in ("Page", "Network", "Runtime", "Log"):
+            self.call(f"{domain}.enable")
+
+    def call(self, method, **parameters):
+        """Ask, and wait for the answer; events that come meanwhile are kept."""
+        self.number += 1
+        message = {"id": self.number, "method": method, "params": parameters}
+        message |= {"sessionId": self.session} if self.session else {}
+        os.write(self.out, json.dumps(message).encode() + b"\0")
+        while True:
+            answer = self._read()
+            if answer.get("id") == self.number:
+                assert "error" not in answer, answer
+                return answer["result"]
+            self.events.append(answer)
+
+    def _read(self, seconds=30.0):
+        end = time.monotonic() + seconds
+        while b"\0" not in self.buffer:
+            ready, _, _ = select.select([self.answers], [], [], max(0.0, end - time.monotonic()))
+            assert ready, "the browser does not answer"
+            self.buffer += os.read(self.answers, 1 << 20)
+        message, _, self.buffer = self.buffer.partition(b"\0")
+        return json.loads(message)
+
+    def open(self, path, width, theme):
+        """Open a file as a screen of that width shows it; the events since are in ``events``."""
+        self.call(
+            "Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=width < 500
+        )
+        self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": theme}])
+        self.events = []
+        self.call("Page.navigate", url=Path(path).as_uri())
+        while not any(event.get("method") == "Page.loadEventFired" for event in self.events):
+            self.events.append(self._read())
+
+    def run(self, script):
+        """The value of an expression in the page."""
+        answer = self.call("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
+        assert "exceptionDetails" not in answer, answer
+        return answer["result"].get("value")
+
+    def close(self):
+        """End the browser."""
+        with contextlib.suppress(OSError):
+            self.call("Browser.close")
+        self.process.wait(timeout=20)
+        os.close(self.out)
+        os.close(self.answers)
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory):
+    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if program is None:
+        pytest.skip("no Chromium on this machine: apt-get install chromium")
+    driven = Browser(program, tmp_path_factory.mktemp("profile"))
+    yield driven
+    driven.close()
