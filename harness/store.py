@@ -115,7 +115,8 @@ class Store:
 
     def write(self, *records: Record) -> None:
         """Write records: all their files are whole before the first is renamed into place."""
-        parts = [(_write_part(self._path(record.key), record), self._path(record.key)) for record in records]
+        paths = [self._path(record.key) for record in records]
+        parts = [(_write_part(path, record), path) for path, record in zip(paths, records, strict=True)]
         for part, path in parts:
             os.replace(part, path)
         _sync(self.jobs)

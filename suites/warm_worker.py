@@ -28,18 +28,19 @@ def main() -> None:
     jobs = select(Study("warm-worker", "", (grid,))).jobs
     builder = Builder(registry.find("numpy").open(1))
     extra = []
-    with tempfile.TemporaryDirectory() as folder, Store.create(Path(folder), {}) as store:
-        with Local(store, Settings(), lambda record: None) as local:
-            local.run(jobs[:1])  # starts and warms the worker
-            for turn in range(TURNS):
-                some = jobs[turn * JOBS : (turn + 1) * JOBS]
-                started = time.perf_counter()
-                local.run(some)
-                through = time.perf_counter() - started
-                extra.append((through - _directly(some, builder)) / JOBS * 1e3)
-    print(
-        f"a warm worker adds {np.median(extra):.1f} ms a job ({min(extra):.1f} to {max(extra):.1f}) on {sys.platform}"
-    )
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Store.create(Path(folder), {}) as store,
+        Local(store, Settings(), lambda record: None) as local,
+    ):
+        local.run(jobs[:1])  # starts and warms the worker
+        for turn in range(TURNS):
+            some = jobs[turn * JOBS : (turn + 1) * JOBS]
+            started = time.perf_counter()
+            local.run(some)
+            through = time.perf_counter() - started
+            extra.append((through - _directly(some, builder)) / JOBS * 1e3)
+    print(f"a warm worker adds {np.median(extra):.1f} ms a job ({min(extra):.1f} to {max(extra):.1f})")
 
 
 def _directly(jobs: list[Job], builder: Builder) -> float:

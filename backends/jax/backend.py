@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import jax
 import optax
-from jaxlib import version as jaxlib
+from jaxlib import version as jaxlib_version
 
 from backends.jax import clips, decays, layers, losses, optimizers, penalties, schedules
 from backends.jax.trainer import JaxTrainer
@@ -25,7 +25,7 @@ class JaxBackend:
         self.devices = jax.devices()
 
     def versions(self) -> Mapping[str, str]:
-        return {"jax": jax.__version__, "jaxlib": jaxlib.__version__, "optax": optax.__version__}
+        return {"jax": jax.__version__, "jaxlib": jaxlib_version.__version__, "optax": optax.__version__}
 
     def facts(self) -> Mapping[str, str]:
         return {

@@ -50,7 +50,7 @@ class JaxTrainer:
         self.gradient = jax.jit(self._gradient)
         self.evaluation = jax.jit(self._evaluation)
         with self._precision():
-            self.parts = {name: self._part(part) for name, part in task.parts.items()}
+            self.parts = fence({name: self._part(part) for name, part in task.parts.items()})
         self.reset(start)
 
     def reset(self, start: Parameters) -> None:

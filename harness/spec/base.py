@@ -1,6 +1,7 @@
 """What every spec is: frozen plain data that refuses invalid values and hashes to a stable key."""
 
 import difflib
+import functools
 import hashlib
 import math
 import re
@@ -29,7 +30,7 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     def __post_init__(self) -> None:
-        for field in msgspec.structs.fields(self):
+        for field in fields(type(self)):
             value = getattr(self, field.name)
             try:
                 checked = msgspec.convert(value, field.type)
@@ -50,6 +51,12 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return str(tag) if tag is not None else cls.__name__.lower()
 
 
+@functools.cache
+def fields(kind: type[Spec]) -> tuple[msgspec.structs.FieldInfo, ...]:
+    """A spec's fields, with their types resolved once."""
+    return msgspec.structs.fields(kind)
+
+
 class Piece(Spec, frozen=True, tag_field="kind"):
     """Base of specs that are one of several kinds: files name the kind by the subclass's ``tag``."""
 
@@ -62,7 +69,7 @@ def canonical(value: Any) -> Any:
     if isinstance(value, Spec):
         tag = value.__struct_config__.tag
         plain: dict[str, Any] = {} if tag is None else {"kind": tag}
-        for field in msgspec.structs.fields(value):
+        for field in fields(type(value)):
             item = getattr(value, field.name)
             if field.required or item != field.default:
                 plain[field.name] = canonical(item)
@@ -116,8 +123,8 @@ def _hint(kind: type[Spec], message: str) -> str:
 
 def _field_names(annotation: Any) -> set[str]:
     if isinstance(annotation, type) and issubclass(annotation, Spec):
-        fields = msgspec.structs.fields(annotation)
-        return {f.name for f in fields}.union(*(_field_names(f.type) for f in fields))
+        found = fields(annotation)
+        return {f.name for f in found}.union(*(_field_names(f.type) for f in found))
     return set().union(*(_field_names(inner) for inner in get_args(annotation)))
 
 
