@@ -12,6 +12,7 @@ from harness.spec.problem import Beale, Function, NoisyQuadratic, Quadratic, Ran
 
 def value(function: Function, parameters: Arrays, batch: Array, constants: Mapping[str, Floats]) -> Array:
     """f(parameters; batch), a scalar."""
+    fixed = {name: jnp.asarray(values, float) for name, values in constants.items()}  # in the precision of the run
     match function:
         case Rosenbrock(a=a, b=b):
             x = parameters["x"]
@@ -22,10 +23,9 @@ def value(function: Function, parameters: Arrays, batch: Array, constants: Mappi
             return jnp.sum(jnp.square(jnp.array([1.5, 2.25, 2.625]) - x[0] * (1 - powers)))
         case Quadratic():
             x = parameters["x"]
-            return 0.5 * jnp.vdot(x, jnp.matmul(jnp.asarray(constants["matrix"]), x, precision="highest"))
+            return 0.5 * jnp.vdot(x, jnp.matmul(fixed["matrix"], x, precision="highest"))
         case NoisyQuadratic():
-            h = jnp.asarray(constants["curvatures"])
-            return 0.5 * jnp.mean(jnp.sum(h * jnp.square(parameters["x"] - batch), axis=1))
+            return 0.5 * jnp.mean(jnp.sum(fixed["curvatures"] * jnp.square(parameters["x"] - batch), axis=1))
         case RandomGradients():
             flat = jnp.concatenate([jnp.ravel(parameters["weight"]), parameters["bias"]])
             return jnp.mean(jnp.matmul(batch, flat, precision="highest"))

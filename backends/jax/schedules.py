@@ -38,7 +38,7 @@ def rate(schedule: Schedule, steps: int, lr: float, exact: bool) -> Rate:
 def table(schedule: Schedule, steps: int, lr: float) -> Rate:
     """The spec's float64 table, rounded once to the precision of the run."""
     rates = lr * factors(schedule, steps)
-    return lambda t: jnp.asarray(rates)[t]
+    return lambda t: jnp.asarray(rates, float)[t]
 
 
 def shipped(schedule: Schedule, steps: int, lr: float) -> Rate:

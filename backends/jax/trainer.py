@@ -16,6 +16,7 @@ from harness.problems.data import Part
 from harness.problems.task import Task
 from harness.spec.cell import Cell
 from harness.spec.problem import Network
+from harness.spec.recipe import NoPenalty
 
 fence: Callable[[Any], Any] = jax.block_until_ready
 
@@ -32,6 +33,56 @@ class State(NamedTuple):
     row: Any  # the step's place in this block
 
 
+class Objective:
+    """Loss, penalty and metric of a problem as functions of the parameters; stateless, so that trainers share it."""
+
+    def __init__(self, cell: Cell, task: Task) -> None:
+        self.problem, self.constants = task.problem, task.constants
+        self.exact = cell.implementation == "exact"
+        self.penalty = penalties.penalty(cell.recipe.penalty, task.samples)
+        self.gradient = jax.jit(self._gradient)
+        self.evaluation = jax.jit(self._evaluation)
+
+    def penalised(self, parameters: Arrays, x: Array, y: Array) -> tuple[Array, dict[str, Array]]:
+        """Loss + penalty, and both apart."""
+        loss = self._loss(self._outputs(parameters, x), y)
+        if self.penalty is None:
+            return loss, {"loss": loss}
+        penalty = self.penalty(parameters)
+        return loss + penalty, {"loss": loss, "penalty": penalty}
+
+    def _outputs(self, parameters: Arrays, x: Array) -> Array:
+        if isinstance(self.problem, Network):
+            return layers.apply(self.problem.model, parameters, x, self.exact)
+        return functions.value(self.problem, parameters, x, self.constants)
+
+    def _loss(self, outputs: Array, y: Array) -> Array:
+        return losses.loss(self.problem.loss, outputs, y) if isinstance(self.problem, Network) else outputs
+
+    def _gradient(self, parameters: dict[str, Array], x: Array, y: Array, batch: Array) -> dict[str, Array]:
+        gradient, _ = jax.grad(self.penalised, has_aux=True)(parameters, x[batch], y[batch])
+        return dict(gradient)
+
+    def _evaluation(self, parameters: Arrays, x: Array, y: Array) -> tuple[Array, Any]:
+        outputs = self._outputs(parameters, x)
+        metric = losses.metric(self.problem.loss, outputs, y) if isinstance(self.problem, Network) else None
+        return self._loss(outputs, y), metric
+
+
+_OBJECTIVES: dict[object, Objective] = {}  # what is compiled for one recipe serves the next
+_MOST = 8
+
+
+def _objective(cell: Cell, task: Task) -> Objective:
+    """The problem's objective, compiled once for all recipes with the same penalty."""
+    which = (cell.problem, cell.recipe.penalty, cell.implementation)
+    if which not in _OBJECTIVES:
+        if len(_OBJECTIVES) == _MOST:
+            _OBJECTIVES.clear()
+        _OBJECTIVES[which] = Objective(cell, task)
+    return _OBJECTIVES[which]
+
+
 class JaxTrainer:
     """One training run in jitted JAX.
 
@@ -43,12 +94,10 @@ class JaxTrainer:
         self.cell, self.task, self.observe = cell, task, observe
         self.device = jax.devices(cell.device)[0]
         self.dtype = np.dtype(cell.precision)
-        self.exact = cell.implementation == "exact"
-        self.penalty = penalties.penalty(cell.recipe.penalty, task.samples)
+        self.objective = _objective(cell, task)
+        self.penalised = not isinstance(cell.recipe.penalty, NoPenalty)
         self.optimizer = update.transformation(cell, task.parameters, steps)
         self.step = jax.jit(self._step, donate_argnums=0)
-        self.gradient = jax.jit(self._gradient)
-        self.evaluation = jax.jit(self._evaluation)
         with self._precision():
             self.parts = fence({name: self._part(part) for name, part in task.parts.items()})
         self.reset(start)
@@ -56,7 +105,7 @@ class JaxTrainer:
     def reset(self, start: Parameters) -> None:
         parameters = {name: start[name].astype(self.dtype) for name in self.task.parameters}
         widths: dict[str, tuple[int, ...]] = {"loss": ()}
-        if self.penalty is not None:
+        if self.penalised:
             widths["penalty"] = ()
         if self.observe:
             widths["norms"] = (len(parameters),)
@@ -73,11 +122,13 @@ class JaxTrainer:
 
     def gradients(self, indices: Integers) -> Parameters:
         with self._precision():
-            return self._fetch(self.gradient(self.state.parameters, *self.parts["training"], self._put(indices)))
+            return self._fetch(
+                self.objective.gradient(self.state.parameters, *self.parts["training"], self._put(indices))
+            )
 
     def evaluate(self, part: str) -> Evaluation:
         with self._precision():
-            loss, metric = jax.device_get(self.evaluation(self.state.parameters, *self.parts[part]))
+            loss, metric = jax.device_get(self.objective.evaluation(self.state.parameters, *self.parts[part]))
         with np.errstate(all="ignore"):
             return Evaluation(float(loss), None if metric is None else float(np.float64(metric[0]) / metric[1]))
 
@@ -99,39 +150,12 @@ class JaxTrainer:
         """One update, from and to the leaves of a state: a list crosses into compiled code faster than nested dicts."""
         state: State = jax.tree.unflatten(self.structure, leaves)
         parameters, batch = state.parameters, order[state.row]
-        (_, seen), g = jax.value_and_grad(self._objective, has_aux=True)(parameters, x[batch], y[batch])
+        (_, seen), g = jax.value_and_grad(self.objective.penalised, has_aux=True)(parameters, x[batch], y[batch])
         if self.observe:
             seen["norms"] = jnp.stack([clips.norm(g[name]) for name in self.task.parameters])
         updates, optimizer = self.optimizer.update(g, state.optimizer, parameters)
         seen = {name: state.seen[name].at[state.row].set(value) for name, value in seen.items()}
         return jax.tree.leaves(State(optax.apply_updates(parameters, updates), optimizer, seen, state.row + 1))
-
-    def _objective(self, parameters: Arrays, x: Array, y: Array) -> tuple[Array, dict[str, Array]]:
-        """Loss + penalty, and both apart."""
-        loss = self._loss(self._outputs(parameters, x), y)
-        if self.penalty is None:
-            return loss, {"loss": loss}
-        penalty = self.penalty(parameters)
-        return loss + penalty, {"loss": loss, "penalty": penalty}
-
-    def _outputs(self, parameters: Arrays, x: Array) -> Array:
-        problem = self.task.problem
-        if isinstance(problem, Network):
-            return layers.apply(problem.model, parameters, x, self.exact)
-        return functions.value(problem, parameters, x, self.task.constants)
-
-    def _loss(self, outputs: Array, y: Array) -> Array:
-        problem = self.task.problem
-        return losses.loss(problem.loss, outputs, y) if isinstance(problem, Network) else outputs
-
-    def _gradient(self, parameters: dict[str, Array], x: Array, y: Array, batch: Array) -> dict[str, Array]:
-        gradient, _ = jax.grad(self._objective, has_aux=True)(parameters, x[batch], y[batch])
-        return dict(gradient)
-
-    def _evaluation(self, parameters: Arrays, x: Array, y: Array) -> tuple[Array, Any]:
-        problem, outputs = self.task.problem, self._outputs(parameters, x)
-        metric = losses.metric(problem.loss, outputs, y) if isinstance(problem, Network) else None
-        return self._loss(outputs, y), metric
 
     def _precision(self) -> Any:
         return jax.enable_x64(self.dtype == np.float64)

@@ -4,6 +4,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -93,8 +94,7 @@ class Local:
                 failures.append(error)
                 self.stop.set()
 
-        slots = max(1, cores() // self.settings.threads)
-        threads = [threading.Thread(target=slot, daemon=True) for _ in range(slots)]
+        threads = [threading.Thread(target=slot, daemon=True) for _ in range(self._slots())]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -102,6 +102,10 @@ class Local:
                 thread.join(timeout=0.2)  # in short waits, so that an interrupt is heard
         if failures:
             raise failures[0]
+
+    def _slots(self) -> int:
+        """How many workers may compute at once."""
+        return max(1, cores() // self.settings.threads)
 
     def _one(self, job: Job) -> Record:
         """One job in its backend's warm worker; one that has grown fat makes room for a new one."""
@@ -127,7 +131,9 @@ class Local:
 
     def _interleaved(self, group: Sequence[Job]) -> None:
         """Blocks of every backend in turn, A B C D B C D A, the machine to themselves."""
-        records = {job.cell.backend: _record(job, self._ask(job, "open")) for job in group}
+        with ThreadPoolExecutor(self._slots()) as pool:  # opening compiles and is not timed
+            replies = list(pool.map(lambda job: self._ask(job, "open"), group))
+        records = {job.cell.backend: _record(job, reply) for job, reply in zip(group, replies, strict=True)}
         seconds: dict[str, list[float]] = {name: [] for name, record in records.items() if record.status == "ok"}
         measure = group[0].measure
         assert isinstance(measure, Speed)

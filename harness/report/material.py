@@ -5,7 +5,7 @@ import itertools
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from harness import registry
 from harness.backend import Declaration
@@ -33,6 +33,13 @@ from harness.store import Record, Store
 # The colour of each backend in every figure, as a number of the style sheet's palette; others take what is left.
 COLOURS = {"reference": 0, "numpy": 1, "torch": 2, "tensorflow": 3, "jax": 4}
 SERIES = 10
+
+
+class About(NamedTuple):
+    """A study that was run, as its runs tell."""
+
+    name: str
+    about: str
 
 
 class Setting(NamedTuple):
@@ -101,7 +108,7 @@ class Contender(NamedTuple):
 class Material:
     """Everything that was read."""
 
-    abouts: tuple[dict[str, Any], ...]
+    abouts: tuple[About, ...]
     keyed: dict[str, Record]  # by key, in the order of keys
     folders: dict[str, str]  # key → run folder, as replay takes it
     contenders: dict[speed.Contender, Contender]  # in the order of reports
@@ -131,8 +138,7 @@ class Material:
     @functools.cached_property
     def study(self) -> str:
         """The study that the reproducing lines name."""
-        names = [about["name"] for about in self.abouts if about.get("name")]
-        return names[0] if names else "quickstart"
+        return self.abouts[0].name if self.abouts else "quickstart"
 
     @functools.cached_property
     def recipes(self) -> tuple[Recipe, ...]:
@@ -171,12 +177,12 @@ class Material:
 
 def read(runs: Sequence[Path]) -> Material:
     """Read runs; a record that several of them hold is taken from the first."""
-    abouts: dict[str, dict[str, Any]] = {}
+    abouts: set[About] = set()
     found: dict[str, tuple[Record, str]] = {}
     for folder in runs:
         store = Store.open(folder)
-        about = store.about().get("study") or {}
-        abouts.setdefault(about.get("name", ""), about)
+        study = store.about().get("study") or {}
+        abouts |= {About(study["name"], study.get("about", ""))} if study.get("name") else set()
         for key in sorted(store.keys() - found.keys()):
             found[key] = store.read(key), _shown(folder)
     if not found:
@@ -184,7 +190,7 @@ def read(runs: Sequence[Path]) -> Material:
         raise NothingMeasured(f"nothing to report on: {where} holds no record. Make some with: gradgauge run")
     keyed = {key: record for key, (record, _) in sorted(found.items())}
     return Material(
-        tuple(about for _, about in sorted(abouts.items())),
+        tuple(sorted(abouts)),
         keyed,
         {key: folder for key, (_, folder) in found.items()},
         _contenders([record.job for record in keyed.values()]),

@@ -86,15 +86,17 @@ FUNCTIONS = [known.problem for known in CATALOGUE.values() if not isinstance(kno
 
 
 @pytest.mark.parametrize("problem", [*NETWORKS, *FUNCTIONS])
-def test_gradients_and_evaluation(make, problem):
+@pytest.mark.parametrize(("precision", "tolerance"), [("float64", 1e-12), ("float32", 1e-5)])
+def test_gradients_and_evaluation(make, problem, precision, tolerance):
     recipe, budget = Recipe(SGD(), penalty=L1L2(0.01, 0.1)), Budget(steps=1, batch=1)
-    (mine, _, order), (theirs, _, _) = make(problem, recipe, budget), make(problem, recipe, budget, on="reference")
+    mine, _, order = make(problem, recipe, budget, precision=precision)
+    theirs, _, _ = make(problem, recipe, budget, on="reference")
     ours, exact = mine.gradients(order[0]), theirs.gradients(order[0])
     assert list(ours) == list(exact)
     for name, gradient in exact.items():
-        np.testing.assert_allclose(ours[name], gradient, rtol=0, atol=1e-12 * np.abs(gradient).max())
+        np.testing.assert_allclose(ours[name], gradient, rtol=0, atol=tolerance * np.abs(gradient).max())
     for value, expected in zip(mine.evaluate("training"), theirs.evaluate("training"), strict=True):
-        assert value == (None if expected is None else pytest.approx(expected, rel=1e-12))
+        assert value == (None if expected is None else pytest.approx(expected, rel=tolerance))
 
 
 @pytest.mark.parametrize(("phi", "slope"), [(LeakyRelu(0.1), 0.1), (Relu(), 0.0), (Elu(0.5), 0.5)])

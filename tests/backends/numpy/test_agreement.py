@@ -183,3 +183,22 @@ def test_gradients(problem, batch, precision, tolerance):
     assert list(mine) == list(exact)
     for name, g in exact.items():
         np.testing.assert_allclose(mine[name], g, rtol=0, atol=tolerance * np.abs(g).max())
+
+
+@pytest.mark.parametrize(
+    "problem",
+    [Network(IRIS, (Dense(3),), CrossEntropy()), Network(CANCER, (Dense(1),), BinaryCrossEntropy())],
+    ids=str,
+)
+@pytest.mark.parametrize(("precision", "tolerance"), [("float64", 1e-13), ("float32", 1e-5)])
+def test_losses_far_out(problem, precision, tolerance):
+    """Logits of some thousands, whose exponentials overflow."""
+    made = task.make(problem)
+    start = {name: 5000 * w for name, w in task.initial(made, 0).items()}
+    cell = Cell(problem, Recipe(SGD()), Budget(steps=1), "numpy", precision=precision)
+    mine = NumpyTrainer(cell, made, start, 1, False)
+    exact = ReferenceTrainer(cell, made, start, 1, False)
+    row = np.arange(50, dtype=np.int32)
+    assert mine.evaluate("training").loss == pytest.approx(exact.evaluate("training").loss, rel=tolerance)
+    for name, g in exact.gradients(row).items():
+        np.testing.assert_allclose(mine.gradients(row)[name], g, rtol=0, atol=tolerance * np.abs(g).max())

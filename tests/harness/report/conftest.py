@@ -1,27 +1,31 @@
 """One small real run and its report for all tests here, and a browser that is driven over a pipe."""
 
 import contextlib
+import fcntl
 import json
 import os
 import select
 import shutil
 import subprocess
+import sys
 import time
 from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from harness import study as studies
 from harness.execute.local import Local, Settings, pending
+from harness.measure.series import series, table
 from harness.report import write
 from harness.spec.base import to_json
 from harness.spec.job import Agreement, Convergence, FirstCall, Speed
-from harness.store import Store
+from harness.store import Record, Store
 from harness.study import Grid, Study
 
 RATES = ("sgd[lr=[0.1,1e8]]", "adam[lr=0.001]")
-DIGITS, BOWL = "digits-64-64-64-10", "quadratic-100"
+CUBE, BOWL = "cube-2x2x2", "quadratic-100"
 BACKENDS = ("numpy", "torch")
 STUDY = Study(
     "small",
@@ -30,12 +34,14 @@ STUDY = Study(
         Grid(Agreement(), (BOWL,), RATES[1:], backends=("reference", *BACKENDS), precisions=("float64",), steps=5),
         Grid(Agreement(ulp=True), (BOWL,), RATES[1:], backends=("reference",), precisions=("float64",), steps=5),
         Grid(
-            Convergence(), (DIGITS,), RATES, ("none", "global_norm"), backends=BACKENDS, seeds=2, epochs=1,
+            Convergence(), (CUBE,), RATES, ("none", "global_norm"), backends=BACKENDS, seeds=2, epochs=2, batch=16,
             implementation="shipped",
         ),
         Grid(Convergence(), (BOWL,), RATES[1:], backends=BACKENDS, precisions=("float64",), steps=30),
-        Grid(Speed(blocks=6, block_seconds=0.001), (DIGITS,), RATES[1:], backends=BACKENDS, implementation="shipped"),
-        Grid(FirstCall(), (DIGITS,), RATES[1:], backends=("numpy",), implementation="shipped"),
+        Grid(
+            Speed(blocks=6, block_seconds=0.001), (CUBE,), RATES[1:], backends=BACKENDS, batch=16,
+            implementation="shipped",
+        ),
     ),
 )  # fmt: skip
 
@@ -51,7 +57,18 @@ def run_into(folder, study):
 @pytest.fixture(scope="session")
 def small_run(tmp_path_factory):
     pytest.importorskip("torch", reason="the sample run needs PyTorch")
-    return run_into(tmp_path_factory.mktemp("runs") / "small", STUDY)
+    folder = run_into(tmp_path_factory.mktemp("runs") / "small", STUDY)
+    timed = next(record for record in Store.open(folder).records() if isinstance(record.job.measure, Speed))
+    with Store.create(folder, Store.open(folder).about()) as store:
+        store.write(first_call(timed))
+    return folder
+
+
+def first_call(timed):
+    """A first call, made up: a real one starts a process of its own and takes seconds."""
+    phases = {"import": 0.5, "build": 0.1, "first_step": 0.4, "second_step": 0.1}
+    rows = table([series(f"{name}_seconds", [seconds]) for name, seconds in phases.items()])
+    return Record(replace(timed.job, measure=FirstCall()), "ok", "", timed.plan, timed.facts, rows)
 
 
 @pytest.fixture(scope="session")
@@ -60,23 +77,32 @@ def report(small_run, tmp_path_factory):
     return write([small_run], tmp_path_factory.mktemp("report")).parent
 
 
+LAUNCH = """
+import os, sys
+os.dup2(int(sys.argv[1]), 3)
+os.dup2(int(sys.argv[2]), 4)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
+
+
 class Browser:
     """Headless Chromium over --remote-debugging-pipe: JSON messages that end in a zero byte, on descriptors 3 and 4."""
 
     def __init__(self, program, profile):
         orders, self.out = os.pipe()
         self.answers, answers = os.pipe()
-        command = f'exec "{program}" "$@" 3<&{orders} 4>&{answers}'
+        ends = [fcntl.fcntl(end, fcntl.F_DUPFD, 10) for end in (orders, answers)]  # whatever they are, not 3 or 4
         flags = ["headless", "no-sandbox", "disable-gpu", "no-first-run", "disable-background-networking"]
         flags += ["disable-component-update", "disable-sync", "hide-scrollbars", "remote-debugging-pipe"]
+        options = [*(f"--{flag}" for flag in flags), f"--user-data-dir={profile}", "about:blank"]
         self.process = subprocess.Popen(
-            ["sh", "-c", command, "sh", *(f"--{flag}" for flag in flags), f"--user-data-dir={profile}", "about:blank"],
-            pass_fds=(orders, answers),
+            [sys.executable, "-c", LAUNCH, *map(str, ends), program, *options],
+            pass_fds=ends,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        os.close(orders)
-        os.close(answers)
+        for end in (orders, answers, *ends):
+            os.close(end)
         self.buffer, self.number, self.session, self.events = b"", 0, None, []
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
         self.session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
@@ -101,7 +127,9 @@ class Browser:
         while b"\0" not in self.buffer:
             ready, _, _ = select.select([self.answers], [], [], max(0.0, end - time.monotonic()))
             assert ready, "the browser does not answer"
-            self.buffer += os.read(self.answers, 1 << 20)
+            more = os.read(self.answers, 1 << 20)
+            assert more, f"the browser ended with exit code {self.process.wait(timeout=10)}"
+            self.buffer += more
         message, _, self.buffer = self.buffer.partition(b"\0")
         return json.loads(message)
 
@@ -124,7 +152,7 @@ class Browser:
 
     def close(self):
         """End the browser."""
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, AssertionError):
             self.call("Browser.close")
         self.process.wait(timeout=20)
         os.close(self.out)
