@@ -62,6 +62,8 @@ class Worker:
             assert self.stopwatch is not None, "block before open"
             return Reply("ok", seconds=self.stopwatch.block())
         if request.do == "close":
+            assert self.stopwatch is not None, "close before open"
+            self.stopwatch.close()
             self.stopwatch = None
             return Reply("ok")
         job = from_json(Job, request.job)

@@ -147,4 +147,5 @@ def _matrix(problem: Quadratic) -> Floats:
     if not problem.rotated:
         return np.diag(eigenvalues)
     q, _ = np.linalg.qr(np.random.default_rng(0).standard_normal((problem.dimension, problem.dimension)))
-    return np.asarray((q * eigenvalues) @ q.T)
+    matrix = (q * eigenvalues) @ q.T
+    return np.asarray((matrix + matrix.T) / 2)  # symmetric to the last bit, so that its gradient is Ax

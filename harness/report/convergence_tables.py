@@ -12,7 +12,7 @@ from harness.report import commands
 from harness.report.material import Contender, Material, Setting
 from harness.report.section import Column, Entry, Table
 from harness.report.trained import merit, target_text
-from harness.report.words import NOTHING, decimals, fixed, number, rates
+from harness.report.words import NOTHING, counted, decimals, fixed, number, rates
 from harness.spec.recipe import Recipe
 
 Row = dict[str, Any]  # of a CSV
@@ -81,7 +81,7 @@ def _ending(material: Material, one: Setting, trials: Sequence[Trial], series: S
         for contender, trial in row:
             for part in series:
                 ended = trial.final(part) if trial is not None else None
-                entries.append(_spread(ended, "diverged") if ended is not None else _NONE)
+                entries.append(_ended(trial, ended) if trial is not None and ended is not None else _NONE)
                 if trial is not None and ended is not None:
                     keys = _keys(material, one, trial, contender) | {"series": part}
                     long.append(keys | _numbers("final", ended) | {"runs": len(trial.runs), "diverged": trial.diverged})
@@ -95,7 +95,7 @@ def _ending(material: Material, one: Setting, trials: Sequence[Trial], series: S
         [Column("recipe"), *parts],
         rows,
         pd.DataFrame(long),
-        note=f"{one.conditions}. Median over seeds (lowest–highest).",
+        note=f"{one.conditions}. Median over seeds (lowest–highest); 2/3: of three seeds two ran to an end.",
         command=commands.run(material, one.problem, [trial.cell.recipe for trial in trials]),
         folded=not metric and merit(one) != "loss",
     )
@@ -104,12 +104,17 @@ def _ending(material: Material, one: Setting, trials: Sequence[Trial], series: S
 def _rows(
     trials: Sequence[Trial], contenders: Sequence[Contender], material: Material
 ) -> list[tuple[Recipe, str, list[tuple[Contender, Trial | None]]]]:
-    """Recipe by recipe: what must be said of its rate, and the trial of each contender."""
+    """Recipe by recipe: what must be said of its rate and seeds, and the trial of each contender."""
     found: dict[Recipe, dict[str, Trial]] = {}
     for trial in trials:
         found.setdefault(trial.cell.recipe, {})[material.contenders[trial.contender].name] = trial
     rate = rates(found) if not _untuned(trials) else dict.fromkeys(found, "")
-    return [(recipe, rate[recipe], [(c, by_name.get(c.name)) for c in contenders]) for recipe, by_name in found.items()]
+    seeds = {recipe: max(len(trial.records) for trial in by_name.values()) for recipe, by_name in found.items()}
+    told = (
+        dict.fromkeys(found, "") if len(set(seeds.values())) == 1 else {r: counted(n, "seed") for r, n in seeds.items()}
+    )
+    beside = {recipe: ", ".join(filter(None, (rate[recipe], told[recipe]))) for recipe in found}
+    return [(recipe, beside[recipe], [(c, row.get(c.name)) for c in contenders]) for recipe, row in found.items()]
 
 
 def _untuned(trials: Sequence[Trial]) -> str:
@@ -135,6 +140,14 @@ def _first_calls(
                 line += [Entry(""), Entry(number(total), order=total)]
             lines.append(line)
     return lines
+
+
+def _ended(trial: Trial, ended: Spread) -> Entry:
+    """Where a trial ended, and how many of its seeds that is where some failed."""
+    entry = _spread(ended, "diverged")
+    if len(trial.runs) == len(trial.records):
+        return entry
+    return Entry(entry.text, f"{entry.light} {len(trial.runs)}/{len(trial.records)}".strip(), entry.order, entry.mark)
 
 
 def _steps(trial: Trial) -> Entry:

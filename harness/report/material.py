@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
+
 from harness import registry
 from harness.backend import Declaration
 from harness.errors import InvalidInput, NothingMeasured
@@ -25,9 +27,10 @@ from harness.report.words import (
     rest_text,
 )
 from harness.spec.cell import Budget, Cell
-from harness.spec.job import Environment, Job
+from harness.spec.job import Environment, Job, Measure
 from harness.spec.problem import Problem
 from harness.spec.recipe import Recipe
+from harness.spec.spellings import short
 from harness.store import Record, Store
 
 # The colour of each backend in every figure, as a number of the style sheet's palette; others take what is left.
@@ -40,6 +43,7 @@ class About(NamedTuple):
 
     name: str
     about: str
+    study: bytes  # as JSON
 
 
 class Setting(NamedTuple):
@@ -51,6 +55,7 @@ class Setting(NamedTuple):
     device: str
     precision: str
     mode: str
+    measure: str = ""  # how it is measured, where that is not the default
 
     @property
     def name(self) -> str:
@@ -60,12 +65,12 @@ class Setting(NamedTuple):
     @property
     def conditions(self) -> str:
         """The rest in words."""
-        return f"{self._place}, {budget_text(self.budget)}"
+        return f"{self._place}, {budget_text(self.budget)}{self.measure}"
 
     @property
     def step_conditions(self) -> str:
         """The rest in words, as far as it concerns a single step."""
-        return f"{self._place}, {batch_text(self.budget)}"
+        return f"{self._place}, {batch_text(self.budget)}{self.measure}"
 
     @property
     def _place(self) -> str:
@@ -136,11 +141,6 @@ class Material:
         return " + ".join(part for part in (self._optimizers[recipe], rest_text(recipe)) if part)
 
     @functools.cached_property
-    def study(self) -> str:
-        """The study that the reproducing lines name."""
-        return self.abouts[0].name if self.abouts else "quickstart"
-
-    @functools.cached_property
     def recipes(self) -> tuple[Recipe, ...]:
         """Every recipe, in the order of reports."""
         return tuple(sorted({record.job.cell.recipe for record in self.records}, key=recipe_order))
@@ -182,7 +182,8 @@ def read(runs: Sequence[Path]) -> Material:
     for folder in runs:
         store = Store.open(folder)
         study = store.about().get("study") or {}
-        abouts |= {About(study["name"], study.get("about", ""))} if study.get("name") else set()
+        if study.get("name"):
+            abouts.add(About(study["name"], study.get("about", ""), msgspec.json.encode(study, order="sorted")))
         for key in sorted(store.keys() - found.keys()):
             found[key] = store.read(key), _shown(folder)
     if not found:
@@ -197,9 +198,10 @@ def read(runs: Sequence[Path]) -> Material:
     )
 
 
-def setting(cell: Cell) -> Setting:
-    """A cell's setting."""
-    return Setting(cell.problem, cell.budget, cell.implementation, cell.device, cell.precision, cell.mode)
+def setting(cell: Cell, measure: Measure | None = None) -> Setting:
+    """A cell's setting; with ``measure`` kept apart from those that were measured in another way."""
+    told = f", {short(measure)}" if measure is not None and measure != type(measure)() else ""
+    return Setting(cell.problem, cell.budget, cell.implementation, cell.device, cell.precision, cell.mode, told)
 
 
 def setting_order(one: Setting) -> tuple[object, ...]:
@@ -211,6 +213,7 @@ def setting_order(one: Setting) -> tuple[object, ...]:
         one.device,
         one.mode,
         budget_text(one.budget),
+        one.measure,
     )
 
 

@@ -27,6 +27,12 @@ SECTIONS = (
 )
 
 
+CSVS = (
+    *("agreement", "origins", "step-times", "ratios", "first-calls", "time-to-target", "final"),
+    *("troubles", "environment", "records"),
+)
+
+
 def write(runs: Sequence[Path], out: Path) -> Path:
     """Write ``report.html``, ``report.md`` and a CSV for each kind of table into ``out``; give the page's path.
 
@@ -44,11 +50,14 @@ def write(runs: Sequence[Path], out: Path) -> Path:
     }
     out.mkdir(parents=True, exist_ok=True)
     environment = _environment()
-    for name in ("report.html", "report.md"):
-        template = environment.get_template({"report.html": "page.html", "report.md": "page.md.jinja"}[name])
-        write_atomically(out / name, template.render(content).encode())
-    for name, frame in _frames(material, sections).items():
-        write_atomically(out / f"{name}.csv", frame.to_csv(index=False, lineterminator="\n").encode())
+    for name, template in (("report.html", "page.html"), ("report.md", "page.md.jinja")):
+        write_atomically(out / name, environment.get_template(template).render(content).encode())
+    frames = _frames(material, sections)
+    for name in CSVS:
+        if name in frames:
+            write_atomically(out / f"{name}.csv", frames[name].to_csv(index=False, lineterminator="\n").encode())
+        else:
+            (out / f"{name}.csv").unlink(missing_ok=True)  # of an earlier report
     return out / "report.html"
 
 
@@ -101,14 +110,13 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"inline": inline, "breakable": _breakable, "cell": _cell}
+    environment.filters |= {"inline": _inline, "breakable": _breakable, "cell": _cell}
     return environment
 
 
-def inline(text: str) -> Markup:
-    """``**bold**`` and ```code``` as HTML; everything else escaped."""
-    html = re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", str(escape(text)))
-    return Markup(re.sub(r"`(.+?)`", r"<code>\1</code>", html))
+def _inline(text: str) -> Markup:
+    """``**bold**`` as HTML; everything else escaped."""
+    return Markup(re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", str(escape(text))))
 
 
 def _breakable(text: str) -> Markup:

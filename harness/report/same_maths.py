@@ -69,7 +69,7 @@ def _table(material: Material, verdicts: Sequence[Verdict]) -> Table:
         pd.DataFrame([_long(material, verdict) for group in groups.values() for verdict in group]),
         note="The worst of each. One ulp gives: the reference's own response to one unit in the last place. "
         "The CSV has every comparison.",
-        command="gradgauge agree",
+        command=commands.whole(material),
     )
 
 
@@ -179,7 +179,7 @@ def _origins(material: Material) -> Table:
         rows,
         pd.DataFrame(long),
         note="exact computes the spec's formula to rounding; shipped runs what the framework ships under that name.",
-        command="gradgauge doctor",
+        command=commands.whole(material),
         folded=True,
     )
 

@@ -29,11 +29,6 @@ class Entry:
             return self.order or self.text
         return repr(self.order) if math.isfinite(self.order) else str(math.copysign(1e308, self.order))
 
-    @property
-    def numeric(self) -> bool:
-        """Whether it is a number, set on the right."""
-        return not isinstance(self.order, str)
-
 
 @dataclass(frozen=True)
 class Column:

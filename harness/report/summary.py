@@ -43,6 +43,8 @@ def _agreement(material: Material) -> Statement | None:
             sentences.append(f"**All agree** but for {counted(len(known), 'known difference')}: {what}.")
         else:
             sentences.append(f"**All agree:** {what}, all equal to rounding.")
+        if len(compared) < len(verdicts):
+            sentences[0] = sentences[0].replace("**All agree", "**All that were compared agree")
         worst = same_maths.worst(off or compared)
         assert worst is not None
         sentences.append(
@@ -52,7 +54,7 @@ def _agreement(material: Material) -> Statement | None:
         )
     silent = Counter(f"{material.of(v.job).name} ({v.reason})" for v in verdicts if not v.tensor)
     sentences += [f"Not compared: {counted(count, 'job')} of {who}." for who, count in silent.items()]
-    return Statement("Same maths", "", sentences, "bad" if off else "good" if compared else "")
+    return Statement("Same maths", "", sentences, "bad" if off else "good" if len(compared) == len(verdicts) else "")
 
 
 def _fastest(material: Material, one: Setting, groups: Sequence[Group]) -> Statement | None:
@@ -63,9 +65,12 @@ def _fastest(material: Material, one: Setting, groups: Sequence[Group]) -> State
     steady = [s for group in groups for s in group.steady]
     threads = listed(sorted({material.of(s.job).threads for s in steady}))
     place = f"{one.step_conditions}, {threads}."
-    composed = material.present(s.contender for s in steady if s.composed)
+    composed: dict[str, list[str]] = {}
+    for s in (s for s in steady if s.composed):
+        composed.setdefault(material.of(s.job).name, []).append(material.recipe(s.job.cell.recipe))
     if composed:
-        place += f" Left out where composed code is involved: {listed(c.name for c in composed)}."
+        names = (f"{name} with {_few(recipes)}" for name, recipes in sorted(composed.items()))
+        place += f" Left out, being composed: {'; '.join(names)}."
     if base is None:
         return Statement(
             "Speed", one.name, ["**Nobody leads:** not every pair was compared over the same recipes.", place]
@@ -73,23 +78,22 @@ def _fastest(material: Material, one: Setting, groups: Sequence[Group]) -> State
     over = sorted((mean for mean in means if mean.to == base), key=lambda mean: mean.factor.value)
     level = [material.contenders[mean.of].name for mean in over if mean.verdict != "longer"]
     name = material.contenders[base].name
-    recipes = counted(len(over[0].ratios), "recipe")
     if level:
         who = listed([name, *level])
-        lead = f"**Undecided** between {who}, over {recipes}. A step takes, as many times as with {name}:"
+        lead = f"**Undecided** between {who}. A step takes, as many times as with {name}:"
     else:
         own = [s.seconds.value for s in steady if s.contender == base and not s.composed]
         size, unit = timed.unit(min(own))
         ends = "–".join(dict.fromkeys(number(value / size) for value in (min(own), max(own))))
-        lead = f"**{name} is fastest**, {ends} {unit} a step over {recipes}. The others take, as many times as long:"
+        lead = f"**{name} is fastest**, {ends} {unit} a step by recipe. The others take, as many times as long:"
     return Statement("Speed", one.name, [lead, place], ranking=[_factor(material, mean) for mean in over])
 
 
 def _factor(material: Material, mean: Overall) -> Item:
     ordered = sorted(mean.ratios, key=lambda r: r.factor.value)
-    parts = [between(mean.factor) or "no interval"]
+    parts = [between(mean.factor) or "no interval", f"over {counted(len(ordered), 'recipe')}"]
     if len(ordered) > 1:
-        parts.append(f"from {number(ordered[0].factor.value)} to {number(ordered[-1].factor.value)} by recipe")
+        parts[-1] += f" from {number(ordered[0].factor.value)} to {number(ordered[-1].factor.value)}"
     parts += ["undecided"] if mean.verdict == "undecided" else []
     parts += [] if all(r.paired for r in ordered) else ["not interleaved"]
     who = material.contenders[mean.of]
@@ -123,7 +127,7 @@ def _best(material: Material, one: Setting, trials: Sequence[Trial]) -> Statemen
         " ".join(filter(None, (_overlap(finals), _between_backends(material, ended), _caveat(rate)))),
         f"{one.conditions}.",
     ]
-    return Statement("Training", one.name, sentences, ranking=items)
+    return Statement("Training", one.name, [*filter(None, sentences)], ranking=items)
 
 
 def _beside(material: Material, trial: Trial, final: Spread, ended: Sequence[tuple[Trial, Spread]], rate: str) -> str:
@@ -136,14 +140,17 @@ def _beside(material: Material, trial: Trial, final: Spread, ended: Sequence[tup
     spread = (
         f"{number(final.low)}–{number(final.high)}, " if math.isfinite(final.low) and final.low != final.high else ""
     )
-    return f"{spread}{who}, {rate.replace('1 of', 'best of')}"
+    fewer = ", one seed" if final.runs == 1 < max(f.runs for _, f in ended) else ""
+    return f"{spread}{who}, {rate.replace('1 of', 'best of')}{fewer}"
 
 
 def _overlap(finals: Sequence[Spread]) -> str:
     """How many of the others the seeds cannot tell from the first."""
     first, *others = finals
     close = sum(other.low <= first.high and first.low <= other.high for other in others)
-    if not close or first.runs < 2:
+    if first.runs == 1 < max(final.runs for final in finals):
+        return "The first ran with one seed: how far seeds move it is unknown."
+    if not close or first.runs == 1:
         return ""
     who = "all the others" if close == len(others) else f"{close} of the {len(others)} others"
     return f"Over its seeds the first overlaps with {who}: no winner."
@@ -174,13 +181,14 @@ def _target(material: Material, one: Setting, trials: Sequence[Trial]) -> Statem
     if not aimed:
         return None
     runs, reached = sum(len(trial.runs) for trial, _ in aimed), sum(trial.reached for trial, _ in aimed)
-    trial, steps = min(aimed, key=lambda entry: entry[1].median)
-    sentences = [f"{fixed(reached, 0)} of {counted(runs, 'run')} reached {trained.target_text(trial, one)}."]
-    if math.isfinite(steps.median):
-        recipe = trial.cell.recipe
-        rate = rates(t.cell.recipe for t in trials)[recipe]
-        first = f"**{material.recipe(recipe)}** ({rate}) is there first, after {fixed(steps.median, 0)} steps"
-        sentences[0] = f"{first} in the median. {sentences[0]}"
+    fewest = min(steps.median for _, steps in aimed)
+    sentences = [f"{fixed(reached, 0)} of {counted(runs, 'run')} reached {trained.target_text(aimed[0][0], one)}."]
+    if math.isfinite(fewest):
+        first = dict.fromkeys(trial.cell.recipe for trial, steps in aimed if steps.median == fewest)
+        rate = rates(trial.cell.recipe for trial in trials)
+        names = _few(f"{material.recipe(recipe)} ({rate[recipe]})" for recipe in first)
+        sentences.insert(0, f"**First, after {fixed(fewest, 0)} steps in the median:** {names}.")
+        sentences[:2] = [" ".join(sentences[:2])]
     return Statement("Time to target", one.name, [*sentences, f"{one.conditions}."])
 
 

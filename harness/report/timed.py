@@ -16,7 +16,7 @@ def steps(material: Material) -> list[tuple[Setting, list[Group]]]:
     """The groups of each setting, in the order of reports."""
     found: dict[Setting, list[Group]] = {}
     for group in material.groups:
-        found.setdefault(setting(group.cell), []).append(group)
+        found.setdefault(setting(group.cell, group.steady[0].job.measure), []).append(group)
     for groups in found.values():
         groups.sort(key=lambda group: (recipe_order(group.cell.recipe), group.cell.seed))
     return sorted(found.items(), key=lambda item: setting_order(item[0]))
@@ -27,7 +27,7 @@ def first_calls(material: Material) -> list[tuple[Setting, list[First]]]:
     order = list(material.contenders)
     found: dict[Setting, list[First]] = {}
     for first in material.first_calls:
-        found.setdefault(setting(first.record.job.cell), []).append(first)
+        found.setdefault(setting(first.record.job.cell, first.record.job.measure), []).append(first)
     for firsts in found.values():
         firsts.sort(key=lambda f: (recipe_order(f.record.job.cell.recipe), order.index(speed.contender(f.record.job))))
     return sorted(found.items(), key=lambda item: setting_order(item[0]))

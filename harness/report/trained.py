@@ -13,7 +13,7 @@ def by_setting(material: Material) -> list[tuple[Setting, list[Trial]]]:
     found: dict[Setting, list[Trial]] = {}
     for trial in material.trials:
         if trial.runs:
-            found.setdefault(setting(trial.cell), []).append(trial)
+            found.setdefault(setting(trial.cell, trial.records[0].job.measure), []).append(trial)
     for trials in found.values():
         trials.sort(key=lambda trial: (recipe_order(trial.cell.recipe), order.index(trial.contender)))
     return sorted(found.items(), key=lambda item: setting_order(item[0]))

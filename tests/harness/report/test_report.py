@@ -1,6 +1,7 @@
 """The report of a small real run: what is written, that it repeats to the byte, and what its words say."""
 
 import io
+import json
 import re
 import shutil
 import tomllib
@@ -15,10 +16,13 @@ from harness.errors import NothingMeasured
 from harness.report import commands, write
 from harness.report.material import read
 from harness.report.words import number, rates
+from harness.spec.base import to_json
 from harness.spec.optimizers import SGD, AdaGrad, Adam, Momentum, RMSProp
 from harness.spec.recipe import Coupled, Decoupled, GlobalNorm, Recipe
 from harness.spec.spellings import NINE, optimizer
 from harness.store import Store
+from harness.studies import STUDIES
+from harness.study import overridden
 
 TABLES = ("agreement", "environment", "final", "first-calls", "origins", "ratios", "records", "step-times")
 
@@ -201,10 +205,26 @@ def test_the_reproducing_line_has_the_selectors_that_tell_a_figure_from_the_rest
     material = read([small_run])
     cells = [r.job.cell for r in material.records if r.job.cell.problem.spelling() == "network"]
     problem, every = cells[0].problem, {cell.recipe for cell in cells}
-    assert commands.run(material, problem, every) == "gradgauge run small --problem cube-2x2x2"
+    assert commands.run(material, problem, every) == "gradgauge run small.toml --problem cube-2x2x2"
     clipped_adam = [r for r in every if isinstance(r.optimizer, Adam) and isinstance(r.clip, GlobalNorm)]
-    line = "gradgauge run small --problem cube-2x2x2 --optimizer 'adam[lr=0.001]' --clip global_norm"
+    line = "gradgauge run small.toml --problem cube-2x2x2 --optimizer 'adam[lr=0.001]' --clip global_norm"
     assert commands.run(material, problem, clipped_adam) == line
+
+
+def test_the_reproducing_line_repeats_the_options_that_a_named_study_was_run_with(small_run, tmp_path):
+    asked = overridden(STUDIES["quickstart"], seeds=1, epochs=7, backends=("numpy", "torch"), clips=("none",))
+    with Store.create(tmp_path / "run", {"study": json.loads(to_json(asked))}) as store:
+        store.write(next(Store.open(small_run).records()))
+    line = "gradgauge run quickstart --clip none --backend numpy,torch --seeds 1 --epochs 7"
+    assert commands.whole(read([tmp_path / "run"])) == line
+
+
+def test_agreement_has_a_verb_of_its_own(small_run, tmp_path):
+    with Store.create(tmp_path / "run", {"study": {"name": "agreement-all"}}) as store:
+        store.write(next(Store.open(small_run).records()))
+    material = read([tmp_path / "run"])
+    (record,) = material.records
+    assert commands.run(material, record.job.cell.problem, []) == "gradgauge agree --all"
 
 
 def test_a_rate_is_untuned_unless_its_optimizer_ran_with_several_all_else_equal():
