@@ -6,7 +6,8 @@ import pandas as pd
 
 from harness.judge import speed
 from harness.report import commands
-from harness.report.material import Contender, Material, setting
+from harness.report.contenders import Contender
+from harness.report.material import Material, setting
 from harness.report.section import Column, Entry, Section, Table
 from harness.report.words import NOTHING, problem_name, recipe_order
 from harness.store import Record

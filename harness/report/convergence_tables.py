@@ -9,7 +9,8 @@ import pandas as pd
 from harness.judge import convergence
 from harness.judge.convergence import Spread, Trial
 from harness.report import commands
-from harness.report.material import Contender, Material, Setting
+from harness.report.contenders import Contender
+from harness.report.material import Material, Setting
 from harness.report.section import Column, Entry, Table
 from harness.report.trained import merit, target_text
 from harness.report.words import NOTHING, counted, decimals, fixed, number, rates

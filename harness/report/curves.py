@@ -8,8 +8,9 @@ import numpy as np
 from harness.judge.convergence import Trial
 from harness.judge.speed import Floats
 from harness.report import commands
+from harness.report.contenders import Contender
 from harness.report.loss_sheet import Curve, Sheet
-from harness.report.material import Contender, Material, Setting
+from harness.report.material import Material, Setting
 from harness.report.section import Figure, Legend, Panel
 from harness.report.words import counted, rest_text
 

@@ -11,7 +11,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator
 
 from harness.judge.speed import Floats
 from harness.report import canvas
-from harness.report.material import Contender
+from harness.report.contenders import Contender
 
 WIDTH, HEIGHT, MARGINS = 340.0, 170.0, (36.0, 8.0, 34.0, 6.0)
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import pandas as pd
 from markupsafe import Markup
 
-from harness.report.material import Contender
+from harness.report.contenders import Contender
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ import pandas as pd
 from harness.judge import speed
 from harness.judge.speed import First, Group, Interval, Overall, Ratio, Steady
 from harness.report import commands
-from harness.report.material import Contender, Material, Setting
+from harness.report.contenders import Contender
+from harness.report.material import Material, Setting
 from harness.report.section import Column, Entry, Table
 from harness.report.timed import label, unit
 from harness.report.words import NOTHING, between, number

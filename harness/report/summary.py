@@ -85,7 +85,7 @@ def _fastest(material: Material, one: Setting, groups: Sequence[Group]) -> State
         own = [s.seconds.value for s in steady if s.contender == base and not s.composed]
         size, unit = timed.unit(min(own))
         ends = "–".join(dict.fromkeys(number(value / size) for value in (min(own), max(own))))
-        lead = f"**{name} is fastest**, {ends} {unit} a step by recipe. The others take, as many times as long:"
+        lead = f"**{name} is fastest** on average, {ends} {unit} a step by recipe. The others take, times as long:"
     return Statement("Speed", one.name, [lead, place], ranking=[_factor(material, mean) for mean in over])
 
 
@@ -187,7 +187,7 @@ def _target(material: Material, one: Setting, trials: Sequence[Trial]) -> Statem
         first = dict.fromkeys(trial.cell.recipe for trial, steps in aimed if steps.median == fewest)
         rate = rates(trial.cell.recipe for trial in trials)
         names = _few(f"{material.recipe(recipe)} ({rate[recipe]})" for recipe in first)
-        sentences.insert(0, f"**First, after {fixed(fewest, 0)} steps in the median:** {names}.")
+        sentences.insert(0, f"**First, after {fixed(fewest, 0)} steps:** {names}.")
         sentences[:2] = [" ".join(sentences[:2])]
     return Statement("Time to target", one.name, [*sentences, f"{one.conditions}."])
 

@@ -80,7 +80,7 @@ class Adam(Piece, frozen=True, tag="adam"):
     ``eps_placement`` outside: Δ = ηm̂/(√v̂ + ε), their Algorithm 1; ``hat``: Δ = η√(1 − β₂ᵗ)/(1 − β₁ᵗ)·m/(√v + ε̂),
     the variant before their section 2.1; inside: Δ = ηm̂/√(v̂ + ε).
     ``amsgrad`` (Reddi et al. 2018) keeps the running maximum and uses it for v: ``raw`` of v, corrected
-    afterwards; ``corrected`` of v̂ itself.
+    afterwards; ``corrected`` of v̂ itself (which with ε̂ stands for v/(1 − β₂ᵗ)).
     """
 
     lr: Positive = 0.001
