@@ -127,7 +127,8 @@ class Store:
         if not path.is_file():
             near = ", ".join(sorted(self.keys())[:3])
             raise InvalidInput(f"{self.folder} has no job {job_key!r} (it has {len(self.keys())}: {near}, …)")
-        table = pq.read_table(path)
+        with pq.ParquetFile(path) as file:
+            table = file.read(use_threads=False)
         head = _metadata(table.schema)
         return Record(
             job=from_json(Job, msgspec.json.encode(head["job"])),

@@ -54,10 +54,10 @@ class Study(Spec, frozen=True):
 def overridden(study: Study, **changes: Any) -> Study:
     """The study with some selections replaced in every grid (those given as None or empty are kept)."""
     given = {name: value for name, value in changes.items() if value not in (None, ())}
-    if "steps" in given:
-        given["epochs"] = None
-    if "epochs" in given:
-        given["steps"] = None
+    if "steps" in given and "epochs" in given:
+        raise InvalidInput("give either --steps or --epochs")
+    if "steps" in given or "epochs" in given:
+        given = {"steps": None, "epochs": None, **given}
     grids = tuple(msgspec.structs.replace(grid, **given) for grid in study.grids)
     return msgspec.structs.replace(study, grids=grids)
 

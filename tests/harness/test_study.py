@@ -1,0 +1,46 @@
+"""Studies: overriding, expanding, counting."""
+
+import pytest
+
+from harness.errors import InvalidInput
+from harness.spec.job import Agreement, Speed
+from harness.studies import STUDIES, agreement, quickstart
+from harness.study import cells, overridden, select
+
+
+def test_steps_replace_epochs_and_the_other_way_round():
+    steps = overridden(quickstart(), steps=7)
+    assert {(grid.steps, grid.epochs) for grid in steps.grids} == {(7, None)}
+    epochs = overridden(quickstart(), epochs=2)
+    assert {(grid.steps, grid.epochs) for grid in epochs.grids} == {(None, 2)}
+    assert {cell.budget.steps for grid in steps.grids for cell in cells(grid)} == {7}
+    with pytest.raises(InvalidInput, match="either --steps or --epochs"):
+        overridden(quickstart(), steps=1, epochs=1)
+
+
+def test_what_is_not_given_is_kept():
+    assert overridden(quickstart(), steps=None, optimizers=()) == quickstart()
+
+
+def test_the_reference_is_never_timed_and_runs_in_float64_only():
+    jobs = select(quickstart()).jobs
+    mine = [job for job in jobs if job.cell.backend == "reference"]
+    assert mine
+    assert all(isinstance(job.measure, Agreement) and job.cell.precision == "float64" for job in mine)
+    assert not any(isinstance(job.measure, Speed) for job in mine)
+
+
+def test_the_cover_holds_every_pair_of_pieces():
+    grids = [grid for grid in agreement(full=False).grids if grid.decays]
+    axes = ("problems", "optimizers", "clips", "penalties", "decays", "schedules")
+    full = next(grid for grid in agreement(full=True).grids if grid.decays)
+    for one in axes:
+        for other in axes:
+            if one < other:
+                covered = {(getattr(g, one)[0], getattr(g, other)[0]) for g in grids}
+                assert len(covered) == len(getattr(full, one)) * len(getattr(full, other))
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_every_named_study_expands(name):
+    assert select(STUDIES[name]).jobs
