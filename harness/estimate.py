@@ -1,10 +1,12 @@
 """How long jobs will take, before they run: for ``--dry-run`` and for the time left."""
 
+import functools
 from collections.abc import Iterable
 
 from harness.environment import cores
 from harness.problems import task as tasks
 from harness.spec.job import TIMED, Agreement, Convergence, FirstCall, Job, Speed
+from harness.spec.problem import Problem
 
 # Seconds on a small two-core machine, dense networks of a few thousand parameters: start of a worker, build and
 # first step of a new cell, one step. Only proportions matter once the first jobs are done.
@@ -19,12 +21,16 @@ def seconds(job: Job) -> float:
     start, build, step = _START.get(backend, 1.0), _BUILD.get(backend, 0.05), _STEP.get(backend, 1e-3)
     match measure:
         case Agreement() | Convergence():
-            samples = tasks.make(job.cell.problem).samples
-            return build / _sharing(job) + step * tasks.total_steps(samples, job.cell.budget)
+            return build / _sharing(job) + step * tasks.total_steps(_samples(job.cell.problem), job.cell.budget)
         case Speed(blocks=blocks, block_seconds=block, warm_up=warm_up):
             return build + (blocks + 1) * (block + warm_up * step)
         case FirstCall(processes=processes):
             return processes * (start + build)
+
+
+@functools.cache
+def _samples(problem: Problem) -> int:
+    return tasks.make(problem).samples
 
 
 def _sharing(job: Job) -> float:

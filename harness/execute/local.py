@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from msgspec.structs import replace as replace_spec
 
+from harness import estimate
 from harness.backend import Origin
 from harness.environment import cores
 from harness.errors import WorkerFailed
@@ -23,7 +24,7 @@ from harness.spec.job import FINAL, TIMED, FirstCall, Job, Speed
 from harness.store import Record, Store
 from harness.study import DEFAULT_THREADS, interpreter
 
-SLICE_SECONDS = 2.0  # a slot stays with one backend's warm worker for this long, then looks for the longest queue
+SLICE_SECONDS = 2.0  # a slot stays with one backend's warm worker for this long, then looks where most is left to do
 FAT = 3 << 30  # bytes; frameworks keep something of every graph that they traced
 
 
@@ -83,7 +84,7 @@ class Local:
                         free = [name for name, queue in queues.items() if queue and name not in busy]
                         if not free:
                             return
-                        backend = max(free, key=lambda name: len(queues[name]))
+                        backend = max(free, key=lambda name: sum(map(estimate.seconds, queues[name])))
                         busy.add(backend)
                     until = time.monotonic() + SLICE_SECONDS
                     while queues[backend] and time.monotonic() < until and not self.stop.is_set():
@@ -122,7 +123,6 @@ class Local:
         for _ in range(job.measure.processes):
             self._bury(job.cell.backend)
             replies.append(self._ask(job, "run"))
-            self._bury(job.cell.backend)
         broken = [reply for reply in replies if reply.status != "ok"]
         if broken:
             return _record(job, broken[0])

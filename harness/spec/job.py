@@ -31,7 +31,7 @@ class Speed(Piece, frozen=True, tag="speed"):
     """Seconds of ``blocks`` blocks of steps, each of about ``block_seconds``, after ``warm_up`` steps."""
 
     blocks: Count = 10
-    block_seconds: Positive = 0.03
+    block_seconds: Positive = 0.02
     warm_up: Index = 5
 
 
