@@ -7,7 +7,7 @@ from harness import selectors
 from harness.problems.catalogue import CATALOGUE
 from harness.spec.job import Agreement, Convergence, FirstCall, Speed
 from harness.spec.problem import RandomGradients
-from harness.spec.spellings import short
+from harness.spec.spellings import NINE, short
 from harness.study import Grid, Study
 
 # The nine optimizers with the rates at which the quickstart runs them; untuned, the usual order of magnitude of each.
@@ -39,6 +39,7 @@ VARIANTS = (
     "adam[lr=0.01,eps_placement=[outside,hat,inside]]",
     "amsgrad[lr=0.01,eps_placement=[outside,hat,inside],amsgrad=[raw,corrected]]",
 )
+PLAIN = tuple(name for name in NINE if name != "adamw")
 EVERY_CLIP = ("none", "global_norm[2.0]", "per_tensor[1.0]", "by_value[-0.5,0.25]")
 EVERY_PENALTY = ("none", "l1[0.01]", "l2[0.01]", "l2[0.5,per_sample]", "l1_l2[0.01,0.02]")
 EVERY_DECAY = ("none", "coupled[0.1]", "decoupled[0.1]", "decoupled[0.1,schedule]")
@@ -100,14 +101,19 @@ def worked_cases() -> Study:
 
 
 def agreement(full: bool, backends: tuple[str, ...] = (), optimizers: tuple[str, ...] = ()) -> Study:
-    """Every piece with every other on shared gradients: the full product, or a cover of all pairs.
+    """Every piece with every other on shared gradients: a cover of all pairs, in ``full`` the product too.
+
+    The cover takes every variant of every optimizer, the product each optimizer as its spelling gives it.
 
     And in both, every network and function with its own recipe for 100 real steps, and float32.
     """
     variants = tuple(short(optimizer) for optimizer, _ in selectors.optimizers(optimizers or VARIANTS))
     backends = ("reference", *backends) if backends else ()
     axes = (SEQUENCES, variants, EVERY_CLIP, EVERY_PENALTY, EVERY_DECAY, EVERY_SCHEDULE)
-    rows = [axes] if full else [tuple((choice,) for choice in row) for row in AllPairs([list(axis) for axis in axes])]
+    pairs = AllPairs([list(axis) for axis in axes])
+    rows: list[tuple[tuple[str, ...], ...]] = [tuple((choice,) for choice in row) for row in pairs]
+    if full:
+        rows.append((SEQUENCES, optimizers or PLAIN, *axes[2:]))
     real = tuple(name for name, case in CATALOGUE.items() if not isinstance(case.problem, RandomGradients))
     updates = Agreement(gradients=False)
     grids: list[Grid] = []

@@ -1,6 +1,7 @@
 """Studies: overriding, expanding, counting."""
 
 import pytest
+from msgspec.structs import replace
 
 from harness.errors import InvalidInput
 from harness.spec.job import Agreement, Speed
@@ -33,12 +34,17 @@ def test_the_reference_is_never_timed_and_runs_in_float64_only():
 def test_the_cover_holds_every_pair_of_pieces():
     grids = [grid for grid in agreement(full=False).grids if grid.decays]
     axes = ("problems", "optimizers", "clips", "penalties", "decays", "schedules")
-    full = next(grid for grid in agreement(full=True).grids if grid.decays)
+    full = {one: {choice for grid in grids for choice in getattr(grid, one)} for one in axes}
     for one in axes:
         for other in axes:
             if one < other:
                 covered = {(getattr(g, one)[0], getattr(g, other)[0]) for g in grids}
-                assert len(covered) == len(getattr(full, one)) * len(getattr(full, other))
+                assert len(covered) == len(full[one]) * len(full[other])
+
+
+def test_all_takes_the_product():
+    product = max(agreement(full=True).grids, key=lambda grid: len(grid.optimizers) * len(grid.decays))
+    assert len(cells(replace(product, backends=("numpy",)))) == 2 * 8 * 4 * 5 * 4 * 6
 
 
 @pytest.mark.parametrize("name", STUDIES)
