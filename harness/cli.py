@@ -133,7 +133,7 @@ def run(
 
 @app.command()
 def agree(
-    full: Annotated[bool, typer.Option("--all", help="the whole product instead of a pairwise cover")] = False,
+    full: Annotated[bool, typer.Option("--all", help="beside the pairwise cover, the product of the optimizers as spelt with every piece")] = False,
     backend: Selector = None,
     optimizer: Selector = None,
     threads: Threads = DEFAULT_THREADS,
@@ -154,7 +154,7 @@ def agree(
     if not any(verdict.tensor for verdict in verdicts):
         raise NothingMeasured("nothing could be compared, see the lines above")
     _print({"agreement": [_summary(group) for group in _grouped(verdicts)]}, shape)
-    different = [v for v in verdicts if not v.equal and v.explained is None]
+    different = [v for v in verdicts if v.differs]
     for verdict in different[:20]:
         err.print(_difference(verdict), highlight=False)
     if different:
@@ -251,8 +251,8 @@ def _summary(group: list[Verdict]) -> dict[str, str]:
             "one ulp gives": "" if math.isnan(worst.response) else f"{worst.response:.1e}",
             "where": f"{worst.job.cell.problem.spelling()}: {recipe_label(worst.job.cell.recipe)}, {worst.tensor}",
         }
-    unequal = sum(not v.equal and v.explained is None for v in group)
-    verdict = "equal" if not unequal else f"{unequal} differ"
+    unequal = sum(v.differs for v in group)
+    verdict = f"{unequal} differ" if unequal else "equal" if compared else "nothing to compare"
     return {**row, "verdict": verdict + (f" ({missing} not compared)" if missing else "")}
 
 

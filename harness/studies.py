@@ -4,9 +4,11 @@ from allpairspy import AllPairs
 from msgspec.structs import replace
 
 from harness import selectors
+from harness.errors import InvalidInput
 from harness.problems.catalogue import CATALOGUE
 from harness.spec.job import Agreement, Convergence, FirstCall, Speed
 from harness.spec.problem import RandomGradients
+from harness.spec.recipe import NoDecay
 from harness.spec.spellings import NINE, short
 from harness.study import Grid, Study
 
@@ -29,14 +31,18 @@ VARIANTS = (
     "sgd",
     "heavy_ball[rate=[outside,inside]]",
     "heavy_ball[dampening=0.5,first=[plain,damped],rate=[outside,inside]]",
+    "heavy_ball[momentum=0,dampening=[0,0.5]]",
     "averaged_momentum",
     "nesterov[rate=[outside,inside]]",
+    "nesterov[momentum=0]",
     "adagrad[eps_placement=[inside,outside]]",
     "adagrad[eps_placement=[inside,outside],initial_accumulator=0.1]",
     "rmsprop[lr=0.01,eps_placement=[inside,outside],centred=[false,true]]",
     "rmsprop[lr=0.01,eps_placement=[inside,outside],momentum=0.9,rate=[outside,inside]]",
     "rmsprop[lr=0.01,eps_placement=[inside,outside],bias_correction=true]",
+    "rmsprop[lr=0.01,beta=0]",
     "adam[lr=0.01,eps_placement=[outside,hat,inside]]",
+    "adam[lr=0.01,beta1=0,beta2=0]",
     "amsgrad[lr=0.01,eps_placement=[outside,hat,inside],amsgrad=[raw,corrected]]",
 )
 PLAIN = tuple(name for name in NINE if name != "adamw")
@@ -107,13 +113,19 @@ def agreement(full: bool, backends: tuple[str, ...] = (), optimizers: tuple[str,
 
     And in both, every network and function with its own recipe for 100 real steps, and float32.
     """
-    variants = tuple(short(optimizer) for optimizer, _ in selectors.optimizers(optimizers or VARIANTS))
-    backends = ("reference", *backends) if backends else ()
-    axes = (SEQUENCES, variants, EVERY_CLIP, EVERY_PENALTY, EVERY_DECAY, EVERY_SCHEDULE)
-    pairs = AllPairs([list(axis) for axis in axes])
-    rows: list[tuple[tuple[str, ...], ...]] = [tuple((choice,) for choice in row) for row in pairs]
+    others = tuple(name for name in backends if name != "reference")
+    if backends and not others:
+        raise InvalidInput("the reference is what others are compared with: name another backend")
+    backends = ("reference", *others) if others else ()
+    rows: list[tuple[tuple[str, ...], ...]] = []
+    variants: list[str] = []
+    for decays, chosen in _by_decay(optimizers or VARIANTS).items():
+        axes = (SEQUENCES, chosen, EVERY_CLIP, EVERY_PENALTY, decays, EVERY_SCHEDULE)
+        rows += [tuple((choice,) for choice in row) for row in AllPairs([list(axis) for axis in axes])]
+        variants += chosen
     if full:
-        rows.append((SEQUENCES, optimizers or PLAIN, *axes[2:]))
+        for decays, chosen in _by_decay(optimizers or PLAIN).items():
+            rows.append((SEQUENCES, tuple(chosen), EVERY_CLIP, EVERY_PENALTY, decays, EVERY_SCHEDULE))
     real = tuple(name for name, case in CATALOGUE.items() if not isinstance(case.problem, RandomGradients))
     updates = Agreement(gradients=False)
     grids: list[Grid] = []
@@ -121,10 +133,18 @@ def agreement(full: bool, backends: tuple[str, ...] = (), optimizers: tuple[str,
         one = Grid(updates, problems, chosen, clips, penalties, decays, schedules, backends, steps=UPDATES)
         grids += _beside_reference(one)
     grids += _beside_reference(Grid(Agreement(), real, backends=backends, steps=TRAINING_STEPS))
-    others = tuple(name for name in backends if name != "reference")
-    single = Grid(updates, SEQUENCES, variants, backends=others, precisions=("float32",), steps=UPDATES)
+    single = Grid(updates, SEQUENCES, tuple(variants), backends=others, precisions=("float32",), steps=UPDATES)
     grids += [single, replace(single, backends=("reference",), precisions=("float64",))]
     return Study("agreement-all" if full else "agreement", "every backend against the reference", tuple(grids))
+
+
+def _by_decay(optimizers: tuple[str, ...]) -> dict[tuple[str, ...], list[str]]:
+    """Variants by the decays that they are combined with: every one, or the one that the spelling brings (adamw)."""
+    found: dict[tuple[str, ...], list[str]] = {}
+    for optimizer, brought in selectors.optimizers(optimizers):
+        decays = EVERY_DECAY if isinstance(brought, NoDecay) else (short(brought),)
+        found.setdefault(decays, []).append(short(optimizer))
+    return found
 
 
 def _beside_reference(grid: Grid) -> tuple[Grid, Grid]:

@@ -15,7 +15,7 @@ from harness.problems import catalogue
 from harness.problems import task as tasks
 from harness.spec.base import Count, Spec, from_toml, key
 from harness.spec.cell import Budget, Case, Cell
-from harness.spec.job import TIMED, Job, Measure
+from harness.spec.job import TIMED, Agreement, Job, Measure
 from harness.spec.recipe import NoDecay, NoPenalty, Recipe, touched
 from harness.spec.spellings import refuse_conflict
 
@@ -58,8 +58,16 @@ def overridden(study: Study, **changes: Any) -> Study:
         raise InvalidInput("give either --steps or --epochs")
     if "steps" in given or "epochs" in given:
         given = {"steps": None, "epochs": None, **given}
-    grids = tuple(msgspec.structs.replace(grid, **given) for grid in study.grids)
+    grids = tuple(_overridden(grid, given) for grid in study.grids)
     return msgspec.structs.replace(study, grids=grids)
+
+
+def _overridden(grid: Grid, given: dict[str, Any]) -> Grid:
+    """A grid with its selections replaced; what is compared with the reference keeps the reference."""
+    if isinstance(grid.measure, Agreement) and "backends" in given:
+        others = () if grid.measure.ulp else given["backends"]
+        given = {**given, "backends": tuple(dict.fromkeys(("reference", *others)))}
+    return msgspec.structs.replace(grid, **given)
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,12 @@ def origin(recipe: Recipe, exact: bool) -> Origin:
     match spec:
         case SGD():
             return Origin("native", "torch.optim.SGD")
+        case Momentum(momentum=0, nesterov=True):
+            return Origin("composed", "momentum", "torch.optim.SGD refuses nesterov with momentum 0")
         case Momentum(first="damped"):
             return Origin("composed", "momentum", "torch.optim.SGD does not damp the first step")
+        case Momentum(momentum=0, dampening=dampening) if dampening:
+            return _unless(exact, "torch.optim.SGD", "momentum", "it damps nothing where momentum is 0")
         case Momentum(rate="inside") if not constant:
             return _unless(exact, "torch.optim.SGD", "momentum", "it keeps the rate outside the buffer")
         case Momentum():

@@ -33,12 +33,18 @@ class Verdict:
     tolerance: float
     response: float  # the reference's own to one unit in the last place; nan if it was not measured
     reason: str = ""  # why there is nothing to compare
+    excused: bool = False  # nothing to compare, and nobody's fault: unsupported, or the reference itself diverges
     explained: Difference | None = None  # a reviewed known difference that covers it
 
     @property
     def equal(self) -> bool:
         """Whether the distance is within the tolerance."""
         return self.distance <= self.tolerance
+
+    @property
+    def differs(self) -> bool:
+        """Whether this stands against the backend: off without a known cause, or without an answer."""
+        return not self.equal and not self.excused and self.explained is None
 
 
 def judge(records: Iterable[Record]) -> list[Verdict]:
@@ -58,22 +64,21 @@ def judge(records: Iterable[Record]) -> list[Verdict]:
 def _verdicts(record: Record, reference: Record | None, nudged: Record | None) -> list[Verdict]:
     job = record.job
     if record.status not in ("ok", "diverged"):
-        return [_nothing(job, f"{record.status}: {record.reason}")]
+        return [_nothing(job, f"{record.status}: {record.reason}", excused=record.status == "unsupported")]
     if reference is None or reference.status not in ("ok", "diverged"):
         return [_nothing(job, "no record of the reference to compare with")]
     float64 = job.cell.precision == "float64"
     moved = {name: float(v[0]) for name, v in _tensors(reference, "moved").items()}
     final = _tensors(reference, "parameter")
+    found = _tensors(record, "parameter")
     response = _distances(_tensors(nudged, "parameter"), final, moved) if nudged is not None else {}
-    verdicts = [
-        _worst(
-            job,
-            "parameters",
-            _distances(_tensors(record, "parameter"), final, moved),
-            {n: max(FLOAT64, RESPONSES * response.get(n, 0.0)) if float64 else FLOAT32 for n in final},
-            response,
-        )
-    ]
+    if not all(np.isfinite(values).all() for values in final.values()) and record.status == reference.status:
+        verdicts = [_nothing(job, "the reference diverges too: nothing finite to compare", excused=True)]
+    elif math.inf in response.values():
+        verdicts = [_nothing(job, "the reference itself diverges when its start moves by one ulp", excused=True)]
+    else:
+        tolerances = {n: max(FLOAT64, RESPONSES * response.get(n, 0.0)) if float64 else FLOAT32 for n in final}
+        verdicts = [_worst(job, "parameters", _distances(found, final, moved), tolerances, response)]
     gradients = _tensors(reference, "gradient")
     if gradients and float64:
         scale = {name: float(np.abs(g).max()) for name, g in gradients.items()}
@@ -123,8 +128,8 @@ def _question(job: Job, ulp: bool = False) -> tuple[str, str]:
     return key(cell), key(replace(job.measure, ulp=ulp or job.measure.ulp))
 
 
-def _nothing(job: Job, reason: str) -> Verdict:
-    return Verdict(job, "parameters", "", math.nan, math.nan, math.nan, reason)
+def _nothing(job: Job, reason: str, excused: bool = False) -> Verdict:
+    return Verdict(job, "parameters", "", math.nan, math.nan, math.nan, reason, excused)
 
 
 def _order(verdict: Verdict) -> tuple[bool, str]:

@@ -50,3 +50,24 @@ def test_all_takes_the_product():
 @pytest.mark.parametrize("name", STUDIES)
 def test_every_named_study_expands(name):
     assert select(STUDIES[name]).jobs
+
+
+def test_other_backends_are_still_compared_with_the_reference():
+    """--backend replaces who is compared, not whom they are compared with."""
+    chosen = overridden(quickstart(), backends=("numpy", "torch"))
+    compared = [grid for grid in chosen.grids if isinstance(grid.measure, Agreement)]
+    assert {grid.backends for grid in compared if grid.measure.ulp} == {("reference",)}
+    assert {grid.backends for grid in compared if not grid.measure.ulp} == {("reference", "numpy", "torch")}
+    assert {grid.backends for grid in chosen.grids if grid not in compared} == {("numpy", "torch")}
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_a_spelling_that_brings_a_decay_is_compared_with_that_decay(full):
+    grids = [grid for grid in agreement(full, optimizers=("adamw[weight_decay=0.5]",)).grids if grid.decays]
+    assert {grid.decays for grid in grids} == {("decoupled[rate=0.5]",)}
+    assert {choice for grid in grids for choice in grid.optimizers} == {"adam"}
+
+
+def test_the_reference_alone_has_nothing_to_be_compared_with():
+    with pytest.raises(InvalidInput, match="name another backend"):
+        agreement(full=False, backends=("reference",))

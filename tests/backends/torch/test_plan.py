@@ -31,6 +31,8 @@ OPTIMIZERS = [
     (Recipe(Momentum(dampening=0.5), schedule=Step()), N, N, False),
     (Recipe(Momentum(dampening=0.5, first="damped")), C, C, True),
     (Recipe(Momentum(dampening=0.9, first="damped")), C, C, True),
+    (Recipe(Momentum(momentum=0.0, dampening=0.5)), C, N, True),
+    (Recipe(Momentum(momentum=0.0, nesterov=True)), C, C, True),
     (Recipe(AdaGrad()), C, N, True),
     (Recipe(AdaGrad(eps_placement="outside")), N, N, False),
     (Recipe(RMSProp()), C, N, True),
