@@ -22,7 +22,7 @@ test-harness test-agreement: test-%: .venv/installed
 	$(PYTEST) tests/$*
 
 test-reference test-numpy test-torch test-tensorflow test-jax: test-%: .venv/installed
-	$(PYTEST) tests/backends/$*
+	$(PYTEST) tests/backends --backend $*
 
 # What the harness's own loop costs, beside raw expert loops, interleaved in one run.
 overhead: .venv/installed

@@ -133,7 +133,7 @@ def run(
 
 @app.command()
 def agree(
-    full: Annotated[bool, typer.Option("--all", help="beside the pairwise cover, the product of the optimizers as spelt with every piece")] = False,
+    full: Annotated[bool, typer.Option("--all", help="beside the pairwise cover, the product")] = False,
     backend: Selector = None,
     optimizer: Selector = None,
     threads: Threads = DEFAULT_THREADS,

@@ -68,7 +68,8 @@ class TorchTrainer:
             if self.observe:
                 norms.append(torch.stack(torch._foreach_norm([w.grad for w in self.weights if w.grad is not None])))
             self.update()
-        return Steps(_fetch(seen), _fetch(penalised, len(order)), _fetch(norms) if self.observe else None)
+        observed = _fetch(norms, len(order), len(self.weights)) if self.observe else None
+        return Steps(_fetch(seen, len(order)), _fetch(penalised, len(order)), observed)
 
     def gradients(self, indices: Integers) -> Parameters:
         x, y = self.parts["training"]
@@ -95,6 +96,6 @@ def _canonical(name: str, values: Tensor) -> Floats:
     return layers.to_canonical(name, values).cpu().double().numpy().copy()
 
 
-def _fetch(values: list[Tensor], empty: int = 0) -> Floats:
+def _fetch(values: list[Tensor], *shape: int) -> Floats:
     """One transfer a block, which is also the fence; zeros where nothing was kept."""
-    return torch.stack(values).cpu().double().numpy() if values else torch.zeros(empty).double().numpy()
+    return torch.stack(values).cpu().double().numpy() if values else torch.zeros(shape).double().numpy()

@@ -1,4 +1,4 @@
-"""The contender's loop: in place, and yet repeatable, silent and without side effects."""
+"""What is particular to the contender's loop: silent, and float32 throughout."""
 
 import numpy as np
 import pytest
@@ -9,78 +9,19 @@ from harness.problems.catalogue import CATALOGUE
 from harness.spec.cell import Budget, Cell
 from harness.spec.layers import Dense, Elu, LeakyRelu, Relu, Sigmoid, Tanh
 from harness.spec.losses import BinaryCrossEntropy, CrossEntropy, MeanSquaredError
-from harness.spec.optimizers import SGD, AdaGrad, Adam, Momentum, RMSProp
+from harness.spec.optimizers import SGD, Adam, Momentum
 from harness.spec.problem import DataSet, Network, RandomGradients
-from harness.spec.recipe import L1L2, Coupled, Decoupled, GlobalNorm, PerTensor, Recipe
-from harness.spec.schedules import Exponential
+from harness.spec.recipe import L1L2, GlobalNorm, Recipe
 
 PRECISIONS = ("float32", "float64")
 IRIS = Network(DataSet("iris"), (Dense(5), Relu(), Dense(3)), CrossEntropy())
-RECIPES = [
-    Recipe(SGD(lr=0.1), clip=GlobalNorm(0.5), penalty=L1L2(), decay=Coupled()),
-    Recipe(Momentum(rate="inside"), schedule=Exponential(every=5)),
-    Recipe(AdaGrad(initial_accumulator=0.1), clip=PerTensor(0.5)),
-    Recipe(RMSProp(centred=True, momentum=0.9, rate="inside"), decay=Decoupled()),
-    Recipe(Adam(amsgrad="corrected"), decay=Decoupled(scaled_by="schedule"), schedule=Exponential(every=5)),
-]
 
 
-def trainer(problem, recipe, precision="float32", steps=20, observe=True):
+def trainer(problem, recipe, precision="float32", steps=20):
     made = task.make(problem)
     start = task.initial(made, 0)
     cell = Cell(problem, recipe, Budget(steps=steps), "numpy", precision=precision)
-    return BACKEND.open(1).trainer(cell, made, start, steps, observe), made, start
-
-
-def same(a, b):
-    return list(a) == list(b) and all(np.array_equal(a[name], b[name]) for name in a)
-
-
-@pytest.mark.parametrize("recipe", RECIPES, ids=str)
-@pytest.mark.parametrize("precision", PRECISIONS)
-def test_reset_repeats_to_the_bit(recipe, precision):
-    run, made, start = trainer(IRIS, recipe, precision)
-    order = task.order(made.samples, Budget(steps=20, batch=4), 0)
-    first, end = run.train(order), run.parameters()
-    run.reset(start)
-    assert same(run.parameters(), {name: w.astype(precision).astype(np.float64) for name, w in start.items()})
-    again = run.train(order)
-    assert same(run.parameters(), end)
-    assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
-    assert same(start, task.initial(made, 0))
-
-
-@pytest.mark.parametrize("recipe", RECIPES, ids=str)
-@pytest.mark.parametrize("precision", PRECISIONS)
-def test_looking_changes_nothing(recipe, precision):
-    run, made, start = trainer(IRIS, recipe, precision)
-    order = task.order(made.samples, Budget(steps=20, batch=4), 0)
-    whole, end = run.train(order), run.parameters()
-    run.reset(start)
-    losses = []
-    for row in order:
-        kept = run.gradients(row)
-        values = {name: g.copy() for name, g in kept.items()}
-        run.gradients(row[:2])
-        run.evaluate("training")
-        run.evaluate("test")
-        run.parameters()["dense1.weight"][:] = 0
-        losses.append(run.train(row[None]).loss[0])
-        assert same(kept, values)
-    assert losses == whole.loss.tolist()
-    assert same(run.parameters(), end)
-
-
-def test_observing_changes_nothing_but_the_norms():
-    seen, made, _ = trainer(IRIS, RECIPES[0], observe=True)
-    unseen, _, _ = trainer(IRIS, RECIPES[0], observe=False)
-    order = task.order(made.samples, Budget(steps=20, batch=4), 0)
-    a, b = seen.train(order), unseen.train(order)
-    assert a.norms.shape == (20, 4)
-    assert b.norms is None
-    assert np.array_equal(a.loss, b.loss)
-    assert np.array_equal(a.penalty, b.penalty)
-    assert same(seen.parameters(), unseen.parameters())
+    return BACKEND.open(1).trainer(cell, made, start, steps, True), made
 
 
 @pytest.mark.parametrize(
@@ -102,7 +43,7 @@ def test_observing_changes_nothing_but_the_norms():
 )
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_overflow_flows_silently(problem, precision):
-    run, made, _ = trainer(problem, Recipe(Momentum(lr=1e30), penalty=L1L2()), precision, 60)
+    run, made = trainer(problem, Recipe(Momentum(lr=1e30), penalty=L1L2()), precision, 60)
     steps = run.train(task.order(made.samples, Budget(steps=60, batch=min(4, made.samples)), 0))
     assert not np.isfinite(steps.loss + steps.penalty).all()
     run.evaluate("training")
@@ -111,7 +52,7 @@ def test_overflow_flows_silently(problem, precision):
 
 def test_small_gradients_have_a_norm_in_float32():
     """The square of 1e-30 is 0 in float32; its norm is not."""
-    run, made, _ = trainer(RandomGradients(scale=1e-30), Recipe(SGD()))
+    run, made = trainer(RandomGradients(scale=1e-30), Recipe(SGD()))
     order = task.order(made.samples, Budget(steps=20, batch=1), 0)
     xi = made.parts["training"].x[order[:, 0]]
     np.testing.assert_allclose(run.train(order).norms[:, 1], np.linalg.norm(xi[:, 24:], axis=1), rtol=1e-6)
@@ -119,7 +60,7 @@ def test_small_gradients_have_a_norm_in_float32():
 
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_float32_is_float32_throughout(precision):
-    run, made, _ = trainer(CATALOGUE["digits-64-10-l2"].problem, Recipe(Adam(), penalty=L1L2()), precision)
+    run, made = trainer(CATALOGUE["digits-64-10-l2"].problem, Recipe(Adam(), penalty=L1L2()), precision)
     run.train(task.order(made.samples, Budget(steps=2, batch=4), 0))
     for w in run.parameters().values():
         assert np.array_equal(w, w.astype(precision))
@@ -132,7 +73,7 @@ def test_declaration_and_plan():
     assert backend.versions() == {"numpy": np.__version__}
     assert backend.facts()["threads"] == "1"
     assert BACKEND.precisions == PRECISIONS
-    cell = Cell(IRIS, RECIPES[0], Budget(steps=1), "numpy", implementation="shipped")
+    cell = Cell(IRIS, Recipe(SGD(lr=0.1), GlobalNorm(0.5)), Budget(steps=1), "numpy", implementation="shipped")
     plan = backend.plan(cell, ("dense1.weight",))
     assert set(plan) == {"model", "loss", "optimizer", "clip", "penalty", "decay", "schedule"}
     assert all((origin.how, origin.by) == ("native", "NumPy") for origin in plan.values())

@@ -69,9 +69,7 @@ def test_one_that_is_not_finite_where_the_reference_is_differs(weight):
 
 
 def test_two_that_diverge_have_nothing_to_compare_and_are_not_called_equal():
-    verdict = parameters(
-        record("reference", [math.nan, 1.0], "diverged"), record("torch", [math.inf, 1.0], "diverged")
-    )
+    verdict = parameters(record("reference", [math.nan, 1.0], "diverged"), record("torch", [math.inf, 1.0], "diverged"))
     assert not verdict.equal
     assert not verdict.differs
     assert "the reference diverges too" in verdict.reason

@@ -1,0 +1,90 @@
+"""The backend that is asked for and the reference, opened once, and a run of one cell on either.
+
+``pytest tests/backends --backend torch`` runs what every backend must fulfil (``conformance``), on torch, and torch's
+own tests (``torch``).
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+from harness import registry
+from harness.backend import Backend, Integers, Parameters, Steps, Trainer
+from harness.problems import task as tasks
+from harness.spec.cell import Budget, Cell
+from harness.spec.problem import Problem
+from harness.spec.recipe import Recipe
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave the other backends' folders alone."""
+    name = collection_path.name
+    others = collection_path.parent == Path(__file__).parent and name in registry.declared()
+    return True if others and name != config.getoption("--backend") else None
+
+
+class Run(NamedTuple):
+    """A trainer, where it started, its batch order, and what its first block gave."""
+
+    trainer: Trainer
+    start: Parameters
+    order: Integers
+    steps: Steps
+
+    def distance(self, other: "Run") -> float:
+        """The largest distance of a tensor from its counterpart, over the largest distance that it moved there."""
+        mine, theirs = self.trainer.parameters(), other.trainer.parameters()
+        return max(float(np.abs(mine[n] - w).max() / np.abs(w - self.start[n]).max()) for n, w in theirs.items())
+
+
+@pytest.fixture(scope="session")
+def name(request: pytest.FixtureRequest) -> str:
+    return request.config.getoption("--backend")
+
+
+@pytest.fixture(scope="session")
+def backend(name: str) -> Backend:
+    return registry.find(name).open(threads=1)
+
+
+@pytest.fixture(scope="session")
+def precisions(name: str) -> tuple[str, ...]:
+    """What the backend computes in, float64 first."""
+    return tuple(sorted(registry.find(name).precisions, reverse=True))
+
+
+@pytest.fixture(scope="session")
+def make(name: str, backend: Backend) -> Callable[..., tuple[Trainer, Parameters, Integers]]:
+    """A trainer of a cell at its start, the start and the batch order; ``on`` is this backend or "reference"."""
+    backends = {"reference": registry.find("reference").open(threads=1), name: backend}
+
+    def make(
+        problem: Problem,
+        recipe: Recipe,
+        budget: Budget,
+        on: str = name,
+        precision: str = "float64",
+        implementation: str = "exact",
+        seed: int = 0,
+        observe: bool = True,
+    ) -> tuple[Trainer, Parameters, Integers]:
+        cell = Cell(problem, recipe, budget, on, implementation, precision=precision)
+        task = tasks.make(problem)
+        start, order = tasks.initial(task, seed), tasks.order(task.samples, budget, seed)
+        return backends[on].trainer(cell, task, start, len(order), observe), start, order
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def run(make: Callable[..., tuple[Trainer, Parameters, Integers]]) -> Callable[..., Run]:
+    """The same, trained for its budget."""
+
+    def run(*cell: Problem | Recipe | Budget, **words: object) -> Run:
+        trainer, start, order = make(*cell, **words)
+        return Run(trainer, start, order, trainer.train(order))
+
+    return run

@@ -1,0 +1,7 @@
+"""The backend whose tests run: one a process, since two frameworks in one process disturb each other."""
+
+import pytest
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--backend", default="numpy", help="the backend that tests/backends is about")
