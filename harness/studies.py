@@ -118,22 +118,21 @@ def agreement(full: bool, backends: tuple[str, ...] = (), optimizers: tuple[str,
         raise InvalidInput("the reference is what others are compared with: name another backend")
     backends = ("reference", *others) if others else ()
     rows: list[tuple[tuple[str, ...], ...]] = []
-    variants: list[str] = []
+    variants: tuple[str, ...] = ()
     for decays, chosen in _by_decay(optimizers or VARIANTS).items():
-        axes = (SEQUENCES, chosen, EVERY_CLIP, EVERY_PENALTY, decays, EVERY_SCHEDULE)
+        axes = (SEQUENCES, tuple(chosen), EVERY_CLIP, EVERY_PENALTY, decays, EVERY_SCHEDULE)
         rows += [tuple((choice,) for choice in row) for row in AllPairs([list(axis) for axis in axes])]
-        variants += chosen
+        variants += tuple(chosen)
     if full:
         for decays, chosen in _by_decay(optimizers or PLAIN).items():
             rows.append((SEQUENCES, tuple(chosen), EVERY_CLIP, EVERY_PENALTY, decays, EVERY_SCHEDULE))
     real = tuple(name for name, case in CATALOGUE.items() if not isinstance(case.problem, RandomGradients))
     updates = Agreement(gradients=False)
     grids: list[Grid] = []
-    for problems, chosen, clips, penalties, decays, schedules in rows:
-        one = Grid(updates, problems, chosen, clips, penalties, decays, schedules, backends, steps=UPDATES)
-        grids += _beside_reference(one)
+    for row in rows:
+        grids += _beside_reference(Grid(updates, *row, backends=backends, steps=UPDATES))
     grids += _beside_reference(Grid(Agreement(), real, backends=backends, steps=TRAINING_STEPS))
-    single = Grid(updates, SEQUENCES, tuple(variants), backends=others, precisions=("float32",), steps=UPDATES)
+    single = Grid(updates, SEQUENCES, variants, backends=others, precisions=("float32",), steps=UPDATES)
     grids += [single, replace(single, backends=("reference",), precisions=("float64",))]
     return Study("agreement-all" if full else "agreement", "every backend against the reference", tuple(grids))
 
