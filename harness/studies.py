@@ -129,8 +129,9 @@ def agreement(full: bool, backends: tuple[str, ...] = (), optimizers: tuple[str,
     real = tuple(name for name, case in CATALOGUE.items() if not isinstance(case.problem, RandomGradients))
     updates = Agreement(gradients=False)
     grids: list[Grid] = []
-    for row in rows:
-        grids += _beside_reference(Grid(updates, *row, backends=backends, steps=UPDATES))
+    for problems, names, clips, penalties, decays, schedules in rows:
+        one = Grid(updates, problems, names, clips, penalties, decays, schedules, backends, steps=UPDATES)
+        grids += _beside_reference(one)
     grids += _beside_reference(Grid(Agreement(), real, backends=backends, steps=TRAINING_STEPS))
     single = Grid(updates, SEQUENCES, variants, backends=others, precisions=("float32",), steps=UPDATES)
     grids += [single, replace(single, backends=("reference",), precisions=("float64",))]
