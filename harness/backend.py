@@ -58,11 +58,18 @@ class Trainer(Protocol):
         ...
 
     def evaluate(self, part: str) -> Evaluation:
-        """Loss and metric on "training", "validation" or "test", in inference mode; changes nothing."""
+        """Loss and metric on "training", "validation" or "test", in inference mode; changes nothing.
+
+        At the parameters that the optimizer evaluates at: a schedule-free one, at its mean.
+        """
         ...
 
     def parameters(self) -> Parameters:
-        """The present parameters."""
+        """The present parameters: those at which gradients are taken."""
+        ...
+
+    def rescale(self, factor: float) -> None:
+        """From the next step on, η is ``factor`` times what the schedule gives; 1 after a reset."""
         ...
 
     def reset(self, start: Parameters) -> None:

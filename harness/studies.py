@@ -7,9 +7,11 @@ from harness import selectors
 from harness.errors import InvalidInput
 from harness.problems.catalogue import CATALOGUE
 from harness.spec.job import Agreement, Convergence, FirstCall, Speed
+from harness.spec.optimizers import OPTIMIZERS
 from harness.spec.problem import RandomGradients
 from harness.spec.recipe import NoDecay
-from harness.spec.spellings import NINE, short
+from harness.spec.spellings import short
+from harness.spec.variants import variants
 from harness.study import Grid, Study
 
 # The nine optimizers with the rates at which the quickstart runs them; untuned, the usual order of magnitude of each.
@@ -27,26 +29,9 @@ NINE_WITH_RATES = (
 CLIPS = ("none", "global_norm[1.0]")
 
 # Every optimizer in every variant of its formula. AdamW is Adam × decoupled decay.
-VARIANTS = (
-    "sgd",
-    "heavy_ball[rate=[outside,inside]]",
-    "heavy_ball[dampening=0.5,first=[plain,damped],rate=[outside,inside]]",
-    "heavy_ball[momentum=0,dampening=[0,0.5]]",
-    "averaged_momentum",
-    "nesterov[rate=[outside,inside]]",
-    "nesterov[momentum=0]",
-    "adagrad[eps_placement=[inside,outside]]",
-    "adagrad[eps_placement=[inside,outside],initial_accumulator=0.1]",
-    "rmsprop[lr=0.01,eps_placement=[inside,outside],centred=[false,true]]",
-    "rmsprop[lr=0.01,eps_placement=[inside,outside],momentum=0.9,rate=[outside,inside]]",
-    "rmsprop[lr=0.01,eps_placement=[inside,outside],bias_correction=true]",
-    "rmsprop[lr=0.01,beta=0]",
-    "adam[lr=0.01,eps_placement=[outside,hat,inside]]",
-    "adam[lr=0.01,beta1=0,beta2=0]",
-    "amsgrad[lr=0.01,eps_placement=[outside,hat,inside],amsgrad=[raw,corrected]]",
-)
-PLAIN = tuple(name for name in NINE if name != "adamw")
-EVERY_CLIP = ("none", "global_norm[2.0]", "per_tensor[1.0]", "by_value[-0.5,0.25]")
+VARIANTS = tuple(short(variant) for kind in OPTIMIZERS for variant in variants(kind))
+PLAIN = tuple(kind.spelling() for kind in OPTIMIZERS)
+EVERY_CLIP = ("none", "global_norm[2.0]", "per_tensor[1.0]", "by_value[-0.5,0.25]", "adaptive[0.1]")
 EVERY_PENALTY = ("none", "l1[0.01]", "l2[0.01]", "l2[0.5,per_sample]", "l1_l2[0.01,0.02]")
 EVERY_DECAY = ("none", "coupled[0.1]", "decoupled[0.1]", "decoupled[0.1,schedule]")
 EVERY_SCHEDULE = (
@@ -56,6 +41,10 @@ EVERY_SCHEDULE = (
     "cosine[15,0.1]",
     "warm_up[5,0.1]",
     "warm_up[5,then=cosine]",
+    "polynomial[15,2,0.1]",
+    "inverse_time[1,10]",
+    "one_cycle",
+    "plateau[patience=1,every=2]",
 )
 SEQUENCES = ("random-gradients", "random-gradients-1e-4")
 UPDATES, TRAINING_STEPS = 20, 100

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from backends.reference import functions, layers, losses, optimizers, penalties, schedules
+from backends.reference import functions, layers, losses, penalties, schedules
 from backends.reference.clips import norm
-from backends.reference.update import States, update
+from backends.reference.update import States, evaluated_at, initial, update
 from harness.backend import Evaluation, Floats, Integers, Parameters, Steps
 from harness.problems.data import Part
 from harness.problems.task import Task
@@ -22,8 +22,11 @@ class ReferenceTrainer:
 
     def reset(self, start: Parameters) -> None:
         self.w = {name: np.array(start[name], dtype=np.float64) for name in self.task.parameters}
-        self.states: States = {name: optimizers.initial(self.recipe.optimizer, w) for name, w in self.w.items()}
-        self.t = 0
+        self.states: States = initial(self.recipe, self.w)
+        self.t, self.scale = 0, 1.0
+
+    def rescale(self, factor: float) -> None:
+        self.scale = factor
 
     @np.errstate(all="ignore")
     def train(self, order: Integers) -> Steps:
@@ -33,7 +36,8 @@ class ReferenceTrainer:
             penalised[i] = penalties.value(self.recipe.penalty, self.w, self.task.samples)
             norms[i] = [norm(g[name]) for name in self.w]
             self.t += 1
-            self.w, self.states = update(self.recipe, self.w, g, self.states, self.factor(self.t - 1), self.t)
+            factor = self.scale * self.factor(self.t - 1)
+            self.w, self.states = update(self.recipe, self.w, g, self.states, factor, self.t)
         return Steps(seen, penalised, norms if self.observe else None)
 
     @np.errstate(all="ignore")
@@ -43,10 +47,10 @@ class ReferenceTrainer:
     @np.errstate(all="ignore")
     def evaluate(self, part: str) -> Evaluation:
         x, y = self.task.parts[part]
-        problem = self.task.problem
+        problem, w = self.task.problem, evaluated_at(self.recipe, self.w, self.states)
         if not isinstance(problem, Network):
-            return Evaluation(functions.value(problem, self.task, functions.joined(self.w), x), None)
-        outputs = layers.propagate(problem.model, self.w, x)[-1]
+            return Evaluation(functions.value(problem, self.task, functions.joined(w), x), None)
+        outputs = layers.propagate(problem.model, w, x)[-1]
         return Evaluation(losses.value(problem.loss, outputs, y), losses.metric(problem.loss, outputs, y))
 
     def parameters(self) -> Parameters:

@@ -44,6 +44,16 @@ class ByValue(Piece, frozen=True, tag="by_value"):
             raise InvalidInput(f"by_value: lowest {self.lowest} must be below highest {self.highest}")
 
 
+class Adaptive(Piece, frozen=True, tag="adaptive"):
+    """Each unit's g' = g if ‖g‖ ≤ c·max(‖w‖, ε), else c·max(‖w‖, ε)·g/‖g‖ (Brock et al. 2021, AGC).
+
+    A unit is what feeds one output: all axes but the last of the canonical layout; a vector (a bias) is one unit.
+    """
+
+    c: Positive = 0.01
+    eps: Positive = 1e-3
+
+
 class NoPenalty(Piece, frozen=True, tag="none"):
     """0."""
 
@@ -94,10 +104,10 @@ class Decoupled(Piece, frozen=True, tag="decoupled"):
     on: Scope = "weights"
 
 
-Clip = NoClip | GlobalNorm | PerTensor | ByValue
+Clip = NoClip | GlobalNorm | PerTensor | ByValue | Adaptive
 Penalty = NoPenalty | L1 | L2 | L1L2
 Decay = NoDecay | Coupled | Decoupled
-CLIPS: tuple[type[Clip], ...] = (NoClip, GlobalNorm, PerTensor, ByValue)
+CLIPS: tuple[type[Clip], ...] = (NoClip, GlobalNorm, PerTensor, ByValue, Adaptive)
 PENALTIES: tuple[type[Penalty], ...] = (NoPenalty, L1, L2, L1L2)
 DECAYS: tuple[type[Decay], ...] = (NoDecay, Coupled, Decoupled)
 

@@ -1,6 +1,6 @@
 """How the rate changes: η_t = lr · factor(t), t = 0 at the first update."""
 
-from typing import Annotated
+from typing import Annotated, get_args
 
 import msgspec
 import numpy as np
@@ -38,23 +38,69 @@ class Cosine(Piece, frozen=True, tag="cosine"):
     floor: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.0
 
 
+class Polynomial(Piece, frozen=True, tag="polynomial"):
+    """factor(t) = end + (1 − end)(1 − t/steps)^power, then end. ``steps`` left out means the whole budget."""
+
+    steps: Count | None = None
+    power: Positive = 1.0
+    end: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.0
+
+
+class InverseTime(Piece, frozen=True, tag="inverse_time"):
+    """factor(t) = 1/(1 + rate·t/every)."""
+
+    rate: NonNegative = 1.0
+    every: Count = 100
+
+
+class OneCycle(Piece, frozen=True, tag="one_cycle"):
+    """From ``start`` up to 1, at lr, and down to ``end``, each along half a cosine (Smith & Topin 2019).
+
+    The peak is at t = rise·steps − 1, the end at steps − 1. ``steps`` left out means the whole budget.
+    """
+
+    steps: Count | None = None
+    rise: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 0.3
+    start: Annotated[float, msgspec.Meta(gt=0, le=1)] = 0.04
+    end: Annotated[float, msgspec.Meta(ge=0, le=1)] = 4e-6
+
+
+class Plateau(Piece, frozen=True, tag="plateau"):
+    """The rate times ``factor`` whenever the loss has not improved in ``patience`` evaluations, down to ``floor``.
+
+    Evaluated every ``every`` steps: on the validation part, or on the training part of a problem that has no other. An
+    improvement is a loss below (1 − ``threshold``) times the best so far. After each cut, ``cooldown`` evaluations
+    do not count.
+    """
+
+    factor: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 0.5
+    patience: Count = 5
+    every: Count = 30
+    threshold: Annotated[float, msgspec.Meta(ge=0, lt=1)] = 1e-4
+    cooldown: Annotated[int, msgspec.Meta(ge=0)] = 0
+    floor: Annotated[float, msgspec.Meta(ge=0, lt=1)] = 0.0
+
+
 class WarmUp(Piece, frozen=True, tag="warm_up"):
     """factor(t) = start + (1 − start)t/steps for t < steps, then ``then`` counted from there (Goyal et al. 2017)."""
 
     steps: Count = 100
     start: NonNegative = 0.0
-    then: Constant | Step | Exponential | Cosine = Constant()
+    then: Constant | Step | Exponential | Cosine | Polynomial | InverseTime | OneCycle = Constant()
 
 
-Schedule = Constant | Step | Exponential | Cosine | WarmUp
-SCHEDULES: tuple[type[Schedule], ...] = (Constant, Step, Exponential, Cosine, WarmUp)
+Schedule = Constant | Step | Exponential | Cosine | Polynomial | InverseTime | OneCycle | Plateau | WarmUp
+SCHEDULES: tuple[type[Schedule], ...] = get_args(Schedule)
 
 
 def factors(schedule: Schedule, steps: int) -> Floats:
-    """factor(0) … factor(steps − 1) in float64: the table that every backend's ``exact`` follows."""
+    """factor(0) … factor(steps − 1) in float64: the table that every backend's ``exact`` follows.
+
+    ``Plateau`` depends on the losses: its factor comes on top, from ``harness.measure.feedback``.
+    """
     t = np.arange(steps, dtype=np.float64)
     match schedule:
-        case Constant():
+        case Constant() | Plateau():
             return np.ones(steps)
         case Step(every=every, rate=rate):
             return np.asarray(rate ** np.floor(t / every))
@@ -63,6 +109,24 @@ def factors(schedule: Schedule, steps: int) -> Floats:
         case Cosine(steps=length, floor=floor):
             progress = np.minimum(t / (length or max(steps, 1)), 1.0)
             return np.asarray(floor + (1 - floor) * (1 + np.cos(np.pi * progress)) / 2)
+        case Polynomial(steps=length, power=power, end=end):
+            left = np.maximum(1 - t / (length or max(steps, 1)), 0.0)
+            return np.asarray(end + (1 - end) * left**power)
+        case InverseTime(rate=rate, every=every):
+            return np.asarray(1 / (1 + rate * t / every))
+        case OneCycle():
+            return _one_cycle(schedule, t, schedule.steps or max(steps, 1))
         case WarmUp(steps=length, start=start, then=then):
             rise = start + (1 - start) * t[:length] / length
             return np.concatenate([rise, factors(then, max(steps - length, 0))])
+
+
+def _one_cycle(schedule: OneCycle, t: Floats, steps: int) -> Floats:
+    peak, last = schedule.rise * steps - 1, max(steps - 1, 1)
+
+    def along(progress: Floats, first: float, second: float) -> Floats:
+        return np.asarray(second + (first - second) * (1 + np.cos(np.pi * np.clip(progress, 0.0, 1.0))) / 2)
+
+    rising = along(t / peak if peak > 0 else np.ones_like(t), schedule.start, 1.0)
+    falling = along((t - peak) / (last - peak), 1.0, schedule.end)
+    return np.where(t <= peak, rising, falling)

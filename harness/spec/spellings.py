@@ -44,6 +44,7 @@ SPELLINGS: dict[str, Callable[..., Optimizer | tuple[Optimizer, Decay]]] = {
     "adamw": adamw,
 }
 NINE = tuple(SPELLINGS)
+SPELLINGS |= {kind.spelling(): kind for kind in OPTIMIZERS if kind is not Momentum and kind.spelling() not in NINE}
 _MAKERS = {**{kind.spelling(): kind for kind in OPTIMIZERS}, **SPELLINGS}
 
 

@@ -5,13 +5,14 @@ import itertools
 import numpy as np
 import pytest
 
-from harness import selectors
 from harness.spec.cell import Budget
+from harness.spec.optimizers import OPTIMIZERS
 from harness.spec.problem import RandomGradients
 from harness.spec.recipe import (
     L1,
     L1L2,
     L2,
+    Adaptive,
     ByValue,
     Coupled,
     Decoupled,
@@ -22,12 +23,12 @@ from harness.spec.recipe import (
     PerTensor,
     Recipe,
 )
-from harness.spec.schedules import Constant, Cosine, Exponential, Step, WarmUp
+from harness.spec.schedules import Constant, Cosine, Exponential, InverseTime, OneCycle, Polynomial, Step, WarmUp
 from harness.spec.spellings import recipe_label
-from harness.studies import VARIANTS
+from harness.spec.variants import variants
 
-OPTIMIZERS = [optimizer for optimizer, _ in selectors.optimizers(VARIANTS)]
-CLIPS = [NoClip(), GlobalNorm(2.0), PerTensor(1.0), ByValue(-0.5, 0.5), ByValue(-0.5, 0.7)]
+VARIANTS = [variant for kind in OPTIMIZERS for variant in variants(kind)]
+CLIPS = [NoClip(), GlobalNorm(2.0), PerTensor(1.0), ByValue(-0.5, 0.5), ByValue(-0.5, 0.7), Adaptive(0.1)]
 PENALTIES = [
     NoPenalty(),
     L1(0.01),
@@ -54,10 +55,13 @@ SCHEDULES = [
     WarmUp(30),
     WarmUp(3, then=Step(5)),
     WarmUp(6, 0.2, Exponential(0.5, 7)),
+    Polynomial(15, 2.0, 0.1),
+    InverseTime(1.0, 10),
+    OneCycle(),
 ]
 # The lists' lengths share few factors, so that going round each of them brings ever new neighbours together.
 ROUNDS = zip(*(itertools.cycle(pieces) for pieces in (CLIPS, PENALTIES, DECAYS, SCHEDULES)), strict=False)
-RECIPES = [Recipe(optimizer, *pieces) for optimizer, pieces in zip(OPTIMIZERS, ROUNDS, strict=False)]
+RECIPES = [Recipe(optimizer, *pieces) for optimizer, pieces in zip(VARIANTS, ROUNDS, strict=False)]
 SHORT = Budget(steps=20, batch=1)
 
 
