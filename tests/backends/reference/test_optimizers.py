@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from backends.reference import optimizers
+from backends.reference.optimizers import At
 from harness.spec.optimizers import SGD, AdaGrad, Adam, Momentum, RMSProp
 from harness.spec.spellings import averaged_momentum
 
@@ -17,7 +18,7 @@ def run(spec, gradients, etas=None):
     """Δ of each step, for gradients that are given."""
     state, deltas = optimizers.initial(spec, np.zeros(np.shape(gradients[0]))), []
     for t, (g, eta) in enumerate(zip(gradients, etas or itertools.repeat(0.1), strict=False), start=1):
-        delta, state = optimizers.delta(spec, np.asarray(g, dtype=np.float64), state, eta, t)
+        delta, state = optimizers.delta(spec, At(np.asarray(g, dtype=np.float64), np.zeros(np.shape(g)), eta, t), state)
         deltas.append(delta)
     return deltas
 
@@ -27,7 +28,7 @@ def descend(spec, gradient, w, eta, steps):
     w = np.asarray(w, dtype=np.float64)
     state, path = optimizers.initial(spec, w), [w]
     for t in range(1, steps + 1):
-        delta, state = optimizers.delta(spec, gradient(w), state, eta, t)
+        delta, state = optimizers.delta(spec, At(gradient(w), w, eta, t), state)
         path.append(w := w - delta)
     return np.array(path)
 
@@ -123,9 +124,9 @@ def test_pure_and_elementwise(spec):
         assert run(spec, [step[i] for step in g]) == [delta[i] for delta in together]
     state = optimizers.initial(spec, g[0])
     before = {name: value.copy() for name, value in state.items()}
-    first = optimizers.delta(spec, g[0], state, 0.1, 1)[0]
+    first = optimizers.delta(spec, At(g[0], g[0], 0.1, 1), state)[0]
     assert all((state[name] == before[name]).all() for name in before)
-    assert (optimizers.delta(spec, g[0], state, 0.1, 1)[0] == first).all()
+    assert (optimizers.delta(spec, At(g[0], g[0], 0.1, 1), state)[0] == first).all()
 
 
 def test_gradient_descent_contracts_each_mode_of_a_quadratic():

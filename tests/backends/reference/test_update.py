@@ -36,7 +36,7 @@ def planted(norm, seed=0):
     ids=str,
 )
 def test_clip_by_norm(clip, weight, bias):
-    clipped = clips.clip(clip, PLANTED)
+    clipped = clips.clip(clip, PLANTED, PLANTED)
     for name, scale in (("dense1.weight", weight), ("dense1.bias", bias)):
         if scale == 1.0:
             assert (clipped[name] == PLANTED[name]).all()  # to the bit
@@ -47,7 +47,7 @@ def test_clip_by_norm(clip, weight, bias):
 @pytest.mark.parametrize("norm", [1e-8, 0.5, 1.0 + 1e-9, 2.0, 1e8])
 def test_clip_keeps_the_direction_and_bounds_the_norm(kind, norm):
     g = planted(norm)
-    clipped = clips.clip(kind(1.0), g)["x"]
+    clipped = clips.clip(kind(1.0), g, g)["x"]
     assert np.linalg.norm(clipped) == pytest.approx(min(norm, 1.0), rel=1e-14)
     np.testing.assert_allclose(clipped / np.linalg.norm(clipped), g["x"] / np.linalg.norm(g["x"]), rtol=1e-14)
     assert norm > 1 or (clipped == g["x"]).all()
@@ -56,13 +56,13 @@ def test_clip_keeps_the_direction_and_bounds_the_norm(kind, norm):
 def test_clip_of_zero_is_zero():
     zero = {"x": np.zeros(3)}
     for clip in (GlobalNorm(1.0), PerTensor(1.0), ByValue(-1.0, 1.0)):
-        assert (clips.clip(clip, zero)["x"] == 0).all()
+        assert (clips.clip(clip, zero, zero)["x"] == 0).all()
 
 
 def test_clip_by_value():
     g = {"x": np.array([-3.0, -0.5, -0.25, 0.0, 1.0, 2.0, 9.0])}
-    assert clips.clip(ByValue(-0.5, 2.0), g)["x"].tolist() == [-0.5, -0.5, -0.25, 0.0, 1.0, 2.0, 2.0]
-    assert clips.clip(ByValue(0.5, 2.0), g)["x"].tolist() == [0.5, 0.5, 0.5, 0.5, 1.0, 2.0, 2.0]
+    assert clips.clip(ByValue(-0.5, 2.0), g, g)["x"].tolist() == [-0.5, -0.5, -0.25, 0.0, 1.0, 2.0, 2.0]
+    assert clips.clip(ByValue(0.5, 2.0), g, g)["x"].tolist() == [0.5, 0.5, 0.5, 0.5, 1.0, 2.0, 2.0]
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_clip_by_value():
 def test_decay(decay, coupled, decoupled):
     w = {name: np.random.default_rng(7).standard_normal(g.shape) for name, g in PLANTED.items()}
     gradients = decays.coupled(decay, PLANTED, w)
-    taken = decays.decoupled(decay, w, lr=0.1, factor=0.5)
+    taken = decays.decoupled(Recipe(SGD(lr=0.1), decay=decay), w, factor=0.5)
     for name in w:
         np.testing.assert_allclose(gradients[name], PLANTED[name] + coupled.get(name, 0.0) * w[name], rtol=1e-15)
         np.testing.assert_allclose(taken[name], decoupled.get(name, 0.0) * w[name], rtol=1e-15)
