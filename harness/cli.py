@@ -10,7 +10,7 @@ import sys
 import traceback
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 import typer
@@ -20,12 +20,13 @@ from rich.table import Table
 from harness import doctor as doctors
 from harness import estimate, listing, running, studies
 from harness import replay as replays
-from harness.errors import GradgaugeError, InvalidInput, NothingMeasured
+from harness.errors import GradgaugeError, InvalidInput, NothingMeasured, unknown
 from harness.execute.local import Settings
 from harness.judge import agreement
 from harness.judge.agreement import Verdict
 from harness.problems import catalogue
-from harness.spec.base import key, to_toml
+from harness.problems.catalogue import problem_name
+from harness.spec.base import key, to_json, to_toml
 from harness.spec.spellings import recipe_label
 from harness.store import Store
 from harness.study import DEFAULT_THREADS, Study, find_case, find_study, overridden, select
@@ -33,9 +34,14 @@ from harness.study import DEFAULT_THREADS, Study, find_case, find_study, overrid
 DIFFERENT, USAGE, NOTHING, OURS, INTERRUPTED = 1, 2, 3, 70, 130
 SCHEMA = 1  # of what --format json prints
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
+SHOWN = 20  # lines of what went wrong
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 _WIDTH = None if sys.stdout.isatty() else 240  # a pipe has no width to respect
-out, err = Console(width=_WIDTH), Console(stderr=True)
+# Names, paths and reasons hold brackets and colons of their own: nothing printed is markup.
+out = Console(width=_WIDTH, markup=False, emoji=False)
+err = Console(stderr=True, markup=False, emoji=False, highlight=False)
+FOLDER_HELP = "run folder (default runs/STUDY; a hash behind it where other options select something else)"
 
 
 class Format(StrEnum):
@@ -72,7 +78,7 @@ def show(name: str) -> None:
     elif name in catalogue.CATALOGUE:
         print(to_toml(find_case(name)), end="")
     else:
-        find_study(name, {**studies.STUDIES, **dict.fromkeys(catalogue.CATALOGUE)})  # type: ignore[dict-item]
+        raise unknown("problem or study", name, (*studies.STUDIES, *catalogue.CATALOGUE))
 
 
 @app.command()
@@ -100,14 +106,15 @@ def run(
     threads: Threads = DEFAULT_THREADS,
     limit: Limit = Settings.limit,
     python: Pythons = None,
-    out_: Annotated[Path | None, typer.Option("--out", help="run folder (default runs/STUDY)")] = None,
+    out_: Annotated[Path | None, typer.Option("--out", help=FOLDER_HELP)] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="forget what the folder holds")] = False,
     retry: Annotated[bool, typer.Option("--retry", help="run failed and timed-out jobs again")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="say what would run and how long, run nothing")] = False,
 ) -> None:
     """Run a study, resumably, then write its report."""
+    named = find_study(study, studies.STUDIES)
     chosen = overridden(
-        find_study(study, studies.STUDIES),
+        named,
         problems=_texts(problem),
         optimizers=_texts(optimizer),
         clips=_texts(clip),
@@ -122,12 +129,12 @@ def run(
         steps=steps,
         epochs=epochs,
     )
-    folder = out_ or Path("runs") / chosen.name
+    folder = out_ or _folder(chosen, named)
     tally = _run(chosen, folder, Settings(threads, limit, _pythons(python)), fresh, retry, dry_run)
     if tally is None:
         return
     if not tally.measured:
-        raise NothingMeasured("nothing was measured: every job failed, see the lines above")
+        raise NothingMeasured(f"nothing was measured: {tally.others}, see the lines above")
     _write_report([folder], folder)
 
 
@@ -139,14 +146,14 @@ def agree(
     threads: Threads = DEFAULT_THREADS,
     limit: Limit = Settings.limit,
     python: Pythons = None,
-    out_: Annotated[Path | None, typer.Option("--out", help="run folder (default runs/agreement)")] = None,
+    out_: Annotated[Path | None, typer.Option("--out", help=FOLDER_HELP)] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="forget what the folder holds")] = False,
     retry: Annotated[bool, typer.Option("--retry", help="run failed and timed-out jobs again")] = False,
     shape: Shape = Format.table,
 ) -> None:
     """Same maths: the largest relative difference per backend against the reference; exit code 1 if too large."""
     chosen = studies.agreement(full, _texts(backend), _texts(optimizer))
-    folder = out_ or Path("runs") / chosen.name
+    folder = out_ or _folder(chosen, studies.agreement(full))
     tally = _run(chosen, folder, Settings(threads, limit, _pythons(python)), fresh, retry, dry_run=False)
     assert tally is not None
     wanted = {key(job) for job in select(chosen, threads, _pythons(python)).jobs}
@@ -154,11 +161,10 @@ def agree(
     if not any(verdict.tensor for verdict in verdicts):
         raise NothingMeasured("nothing could be compared, see the lines above")
     _print({"agreement": [_summary(group) for group in _grouped(verdicts)]}, shape)
-    different = [v for v in verdicts if v.differs]
-    for verdict in different[:20]:
-        err.print(_difference(verdict), highlight=False)
+    different = [verdict for verdict in verdicts if verdict.differs]
+    _say_all([_difference(verdict) for verdict in different])
     if different:
-        err.print(f"{len(different)} of {len(verdicts)} comparisons differ by more than rounding explains")
+        _say(f"{len(different)} of {len(verdicts)} comparisons differ by more than rounding explains")
         raise typer.Exit(DIFFERENT)
 
 
@@ -184,9 +190,11 @@ def replay(
     """Run one recorded job again and compare with the record; exit code 1 if they differ."""
     found = replays.replay(folder, job, _pythons(python), limit)
     cell = found.record.job.cell
-    err.print(f"{cell.backend}: {recipe_label(cell.recipe)}: then {found.record.status}, now {found.again.status}")
+    _say(f"{cell.backend}: {recipe_label(cell.recipe)}: then {found.record.status}, now {found.again.status}")
     for name, (then, now) in found.changed.items():
-        err.print(f"environment: {name} was {then}, is {now}", highlight=False)
+        _say(f"environment: {name} was {then}, is {now}")
+    if not found.comparisons:
+        _say(f"no numbers to compare, then or now: {found.again.reason}")
     rows = [
         {
             "series": c.series,
@@ -207,26 +215,29 @@ def _run(
 ) -> running.Tally | None:
     selection = select(study, settings.threads, settings.pythons)
     for backend, reason in selection.unavailable.items():
-        err.print(f"left out: {backend}: {reason}", highlight=False, markup=False)
+        _say(f"left out: {backend}: {reason}")
     expected = estimate.total(selection.jobs, settings.threads)
-    err.print(f"{study.name}: {len(selection.jobs)} jobs, about {expected:.0f} s if none is done yet", highlight=False)
+    jobs = f"{len(selection.jobs)} {'job' if len(selection.jobs) == 1 else 'jobs'}"
+    _say(f"{study.name}: {jobs}, about {expected:.0f} s if none is done yet")
     if dry_run:
         return None
-    if fresh and folder.exists():
-        Store.open(folder)  # only a run is deleted
-        shutil.rmtree(folder)
-    tally = running.run(study, selection, folder, settings, retry, err)
-    err.print(tally.sentence(), highlight=False)
-    for trouble in tally.troubles[:20]:
-        err.print(f"  {trouble}", highlight=False, markup=False)
+    with Store.create(folder, {"study": msgspec.json.decode(to_json(study))}, fresh) as store:
+        tally = running.run(study.name, selection, store, settings, retry, err)
+    _say(tally.sentence())
+    _say_all([f"  {trouble}" for trouble in tally.troubles])
     return tally
+
+
+def _folder(chosen: Study, named: Study) -> Path:
+    """The folder of a study; one whose selections were changed is another study, with a folder of its own."""
+    return Path("runs") / (chosen.name if chosen == named else f"{chosen.name}-{key(chosen)[:8]}")
 
 
 def _write_report(runs: list[Path], folder: Path) -> None:
     from harness.report import write  # matplotlib takes a second to import, and only reports need it
 
     page = write(runs, folder)
-    err.print(f"report: {page}", highlight=False)
+    _say(f"report: {page}")
 
 
 def _grouped(verdicts: list[Verdict]) -> list[list[Verdict]]:
@@ -249,7 +260,7 @@ def _summary(group: list[Verdict]) -> dict[str, str]:
             "worst difference": f"{worst.distance:.1e}",
             "tolerance": f"{worst.tolerance:.0e}",
             "one ulp gives": "" if math.isnan(worst.response) else f"{worst.response:.1e}",
-            "where": f"{worst.job.cell.problem.spelling()}: {recipe_label(worst.job.cell.recipe)}, {worst.tensor}",
+            "where": f"{problem_name(worst.job.cell.problem)}: {recipe_label(worst.job.cell.recipe)}, {worst.tensor}",
         }
     unequal = sum(v.differs for v in group)
     verdict = f"{unequal} differ" if unequal else "equal" if compared else "nothing to compare"
@@ -258,7 +269,7 @@ def _summary(group: list[Verdict]) -> dict[str, str]:
 
 def _difference(verdict: Verdict) -> str:
     cell = verdict.job.cell
-    where = f"{cell.backend} {cell.precision} {cell.problem.spelling()}: {recipe_label(cell.recipe)}"
+    where = f"{cell.backend} {cell.precision} {problem_name(cell.problem)}: {recipe_label(cell.recipe)}"
     if not verdict.tensor:
         return f"{where}: {verdict.reason}"
     return f"{where}: {verdict.what} {verdict.tensor}: {verdict.distance:.2e} > {verdict.tolerance:.1e}"
@@ -269,13 +280,28 @@ def _print(tables: dict[str, list[dict[str, str]]], shape: Format) -> None:
         print(msgspec.json.format(msgspec.json.encode({"schema": SCHEMA, **tables})).decode())
         return
     for title, rows in tables.items():
+        if not rows:
+            continue
         columns = list(dict.fromkeys(name for row in rows for name in row))
         table = Table(title=title, title_justify="left", show_edge=False)
         for column in columns:
             table.add_column(column, overflow="fold")
         for row in rows:
-            table.add_row(*(row.get(column, "").replace("[", r"\[") for column in columns))
+            table.add_row(*(row.get(column, "") for column in columns))
         out.print(table)
+
+
+def _say(line: str) -> None:
+    """One line on standard error, never broken in two."""
+    err.print(line, soft_wrap=True)
+
+
+def _say_all(lines: list[str]) -> None:
+    """The first of some lines, and how many more there are."""
+    for line in lines[:SHOWN]:
+        _say(line)
+    if len(lines) > SHOWN:
+        _say(f"  and {len(lines) - SHOWN} more")
 
 
 def _texts(values: list[str] | None, split: bool = False) -> tuple[str, ...]:
@@ -304,21 +330,23 @@ def main() -> None:
 
 def _status() -> int:
     try:
-        code: Any = app(standalone_mode=False)
-        return int(code or 0)
+        code = int(app(sys.argv[1:] or ["--help"], standalone_mode=False) or 0)
+        if code == INTERRUPTED:
+            raise KeyboardInterrupt  # of which typer made a code
+        return code
     except NothingMeasured as error:
-        err.print(f"error: {error}", highlight=False, markup=False)
+        _say(f"error: {error}")
         return NOTHING
     except GradgaugeError as error:
-        err.print(f"error: {error}", highlight=False, markup=False, soft_wrap=True)
+        _say(f"error: {error}")
         return USAGE if isinstance(error, InvalidInput) else OURS
     except (KeyboardInterrupt, typer.Abort):
-        err.print("interrupted; run the same line again to go on from here")
+        _say("interrupted; run the same line again to go on from here")
         return INTERRUPTED
     except Exception as error:  # noqa: BLE001  the last place where an error can be told from bad usage
-        show_usage = getattr(error, "show", None)
-        if show_usage is not None:
-            show_usage()
+        usage = getattr(error, "format_message", None)  # what typer refuses
+        if usage is not None:
+            _say(f"error: {' '.join(usage().split())}")
             return USAGE
         traceback.print_exc()
         return OURS

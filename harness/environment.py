@@ -57,17 +57,20 @@ def ask(python: str, backend: str) -> Interpreter:
     if python == sys.executable:
         return describe(registry.find(backend))
     try:
-        done = subprocess.run(
-            [python, "-m", "harness.environment", backend], capture_output=True, text=True, timeout=60
-        )
+        done = subprocess.run([python, "-m", "harness.environment", backend], capture_output=True, timeout=60)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise InvalidInput(f"--python {backend}={python}: cannot run this interpreter ({error})") from None
     if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        last = (done.stderr.decode(errors="replace").strip().splitlines() or ["no message"])[-1]
         raise InvalidInput(
             f"--python {backend}={python}: this interpreter lacks gradgauge ({last}): {python} -m pip install gradgauge"
         )
-    found = msgspec.json.decode(done.stdout, type=Interpreter)
+    try:
+        found = msgspec.json.decode(done.stdout, type=Interpreter)
+    except msgspec.DecodeError:
+        raise InvalidInput(
+            f"--python {backend}={python}: this is no Python interpreter with gradgauge, or one of another version"
+        ) from None
     if found.protocol != PROTOCOL:
         raise InvalidInput(
             f"--python {backend}={python}: its gradgauge speaks protocol {found.protocol}, this one {PROTOCOL}"

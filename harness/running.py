@@ -2,20 +2,18 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
-from pathlib import Path
 
-import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from harness import estimate
 from harness.environment import cores
 from harness.execute.local import Local, Settings, pending
-from harness.spec.base import key, to_json
+from harness.spec.base import key
 from harness.spec.job import TIMED, Job
 from harness.spec.spellings import optimizer_label
 from harness.store import Record, Store
-from harness.study import Selection, Study
+from harness.study import Selection
 
 
 @dataclass
@@ -33,45 +31,49 @@ class Tally:
 
     def sentence(self) -> str:
         """One line that says how it went."""
-        parts = [f"{count} {status}" for status, count in self.statuses.items() if status != "ok"]
-        rest = f"; {', '.join(parts)}" if parts else ""
-        return f"{self.statuses['ok']} jobs ok{rest} ({self.done_before} were done before)"
+        ok = self.statuses["ok"]
+        rest = f"; {self.others}" if self.others else ""
+        return f"{ok} {'job' if ok == 1 else 'jobs'} ok{rest} ({self.done_before} done before)"
+
+    @property
+    def others(self) -> str:
+        """How many jobs ended in which other way."""
+        return ", ".join(f"{count} {status}" for status, count in self.statuses.items() if status != "ok")
 
 
-def run(study: Study, selection: Selection, folder: Path, settings: Settings, retry: bool, console: Console) -> Tally:
-    """Run what is not yet in the folder; give the tally over the whole selection."""
-    with Store.create(folder, {"study": msgspec.json.decode(to_json(study))}) as store:
-        todo = pending(selection.jobs, store, retry)
-        tally = Tally(done_before=len(selection.jobs) - len(todo))
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.fields[jobs]}/" + str(len(todo)) + " jobs"),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-        )
-        with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-            weights = {key(job): _weight(job, settings.threads) for job in todo}
-            bar = progress.add_task(study.name, total=sum(weights.values()), jobs=0)
-            done = 0
+def run(name: str, selection: Selection, store: Store, settings: Settings, retry: bool, console: Console) -> Tally:
+    """Run what is not yet in the store; give the tally over the whole selection of the study of that name."""
+    todo = pending(selection.jobs, store, retry)
+    tally = Tally(done_before=len(selection.jobs) - len(todo))
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TextColumn("{task.fields[jobs]}/" + str(len(todo)) + " jobs"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        weights = {key(job): _weight(job, settings.threads) for job in todo}
+        bar = progress.add_task(name, total=sum(weights.values()), jobs=0)
+        done = 0
 
-            def advance(record: Record) -> None:
-                nonlocal done
-                done += 1
-                where = f"{record.job.cell.backend} {optimizer_label(record.job.cell.recipe)}"
-                progress.update(bar, advance=weights[record.key], jobs=done, description=f"{study.name}: {where}")
+        def advance(record: Record) -> None:
+            nonlocal done
+            done += 1
+            where = f"{record.job.cell.backend} {optimizer_label(record.job.cell.recipe)}"
+            progress.update(bar, advance=weights[record.key], jobs=done, description=f"{name}: {where}")
 
-            with Local(store, settings, advance) as local:
-                local.run(todo)
-        for job in selection.jobs:
-            record_status = store.status(key(job))
-            tally.statuses[record_status or "missing"] += 1
-            if record_status not in ("ok", None):
-                cell = job.cell
-                reason = store.read(key(job)).reason
-                where = f"{cell.backend} {optimizer_label(cell.recipe)} seed {cell.seed} ({job.measure.spelling()})"
-                tally.troubles.append(f"{record_status}: {where}: {reason} [job {key(job)}]")
-        return tally
+        with Local(store, settings, advance) as local:
+            local.run(todo)
+    for job in selection.jobs:
+        record_status = store.status(key(job))
+        tally.statuses[record_status or "missing"] += 1
+        if record_status not in ("ok", None):
+            cell = job.cell
+            reason = store.read(key(job)).reason
+            where = f"{cell.backend} {optimizer_label(cell.recipe)} seed {cell.seed} ({job.measure.spelling()})"
+            tally.troubles.append(f"{record_status}: {where}: {reason} [job {key(job)}]")
+    return tally
 
 
 def _weight(job: Job, threads: int) -> float:

@@ -2,15 +2,20 @@
 
 A file is written beside its place, synced and renamed, so whatever is there is whole. Merging runs is
 copying files.
+
+    run.json    the mark of a run: the study that it answers; written first
+    lock        held by the one writer
+    jobs/       the records
 """
 
 import fcntl
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import shutil
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 import msgspec
 import pandas as pd
@@ -20,10 +25,11 @@ import pyarrow.parquet as pq
 from harness.backend import Origin
 from harness.errors import InvalidInput
 from harness.spec.base import from_json, key, to_json
-from harness.spec.job import FINAL, Job, Status
+from harness.spec.job import Job, Status
 
 SCHEMA = 1
-MARK = "run.json"
+MARK, LOCK, JOBS = "run.json", "lock", "jobs"
+_PARTS = f"{MARK}.*.part"  # of marks that were never finished
 COLUMNS = ("series", "step", "tensor", "index", "value")
 _ARROW = pa.schema(
     [
@@ -34,6 +40,24 @@ _ARROW = pa.schema(
         ("value", pa.float64()),
     ]
 )
+
+
+class Mark(TypedDict):
+    """What ``run.json`` says."""
+
+    schema: int
+    study: NotRequired[dict[str, Any] | None]
+
+
+class _Head(msgspec.Struct, frozen=True):
+    """What a record's file says beside its table."""
+
+    schema: int
+    job: msgspec.Raw
+    status: Status
+    reason: str
+    plan: dict[str, Origin]
+    facts: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -62,24 +86,29 @@ class Store:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.jobs = folder / "jobs"
+        self.jobs = folder / JOBS
 
     @classmethod
     @contextmanager
-    def create(cls, folder: Path, about: Mapping[str, Any]) -> Iterator["Store"]:
-        """Open a run folder for writing, making it if needed; one writer at a time."""
-        if folder.is_file() or (folder.exists() and any(folder.iterdir()) and not (folder / MARK).is_file()):
-            raise InvalidInput(f"{folder} holds other things and is no run: choose another --out")
+    def create(cls, folder: Path, about: Mapping[str, Any], fresh: bool = False) -> Iterator["Store"]:
+        """Open a run folder for writing, making it if needed: one writer at a time, one study a folder.
+
+        ``fresh`` forgets what the run held. The mark is written first and never taken away, so whatever moment
+        a writer is killed at, it leaves a run or the beginning of one, which the next writer takes over.
+        """
         store = cls(folder)
-        store.jobs.mkdir(parents=True, exist_ok=True)
-        with (folder / "lock").open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise InvalidInput(f"another gradgauge is writing to {folder}: choose another --out") from None
-            for leftover in store.jobs.glob("*.part"):
-                leftover.unlink()
-            write_atomically(folder / MARK, msgspec.json.encode({"schema": SCHEMA, **about}))
+        with writing_to(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            if not store._is_run():
+                raise InvalidInput(f"{folder} holds other things and is no run: choose another --out")
+            lock = (folder / LOCK).open("w")
+        with lock:
+            with writing_to(folder):
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    raise InvalidInput(f"another gradgauge is writing to {folder}: choose another --out") from None
+                store._begin(about, fresh)
             yield store
 
     @classmethod
@@ -87,15 +116,21 @@ class Store:
         """Open a run folder for reading; refuses a folder that is no run."""
         if not (folder / MARK).is_file():
             raise InvalidInput(f"{folder} is no run: it has no {MARK}. Runs are made by: gradgauge run --out {folder}")
-        schema = msgspec.json.decode((folder / MARK).read_bytes()).get("schema")
-        if schema != SCHEMA:
-            raise InvalidInput(f"{folder} has schema {schema}, this gradgauge reads {SCHEMA}")
-        return cls(folder)
+        store = cls(folder)
+        store.about()
+        return store
 
-    def about(self) -> dict[str, Any]:
-        """What the run was made from."""
-        about: dict[str, Any] = msgspec.json.decode((self.folder / MARK).read_bytes())
-        return about
+    def about(self) -> Mark:
+        """What the run was made from; refuses a mark that is damaged or of another gradgauge."""
+        path = self.folder / MARK
+        with _reading(path, "make the run again in another --out; the records in jobs/ can be copied there"):
+            mark = msgspec.json.decode(path.read_bytes(), type=Mark)
+        if mark["schema"] != SCHEMA:
+            raise InvalidInput(
+                f"{self.folder} has schema {mark['schema']}, this gradgauge reads and writes {SCHEMA}: "
+                "choose another folder"
+            )
+        return mark
 
     def keys(self) -> set[str]:
         """The keys of all records."""
@@ -106,20 +141,17 @@ class Store:
         path = self._path(job_key)
         if not path.is_file():
             return None
-        status: Status = _metadata(pq.read_schema(path))["status"]
-        return status
-
-    def is_final(self, job_key: str) -> bool:
-        """Whether a job need not run again unless asked."""
-        return self.status(job_key) in FINAL
+        with _reading_record(path):
+            return _head(pq.read_schema(path)).status
 
     def write(self, *records: Record) -> None:
         """Write records: all their files are whole before the first is renamed into place."""
         paths = [self._path(record.key) for record in records]
-        parts = [(_write_part(path, record), path) for path, record in zip(paths, records, strict=True)]
-        for part, path in parts:
-            os.replace(part, path)
-        _sync(self.jobs)
+        with writing_to(self.folder):
+            parts = [(_write_part(path, record), path) for path, record in zip(paths, records, strict=True)]
+            for part, path in parts:
+                os.replace(part, path)
+            _sync(self.jobs)
 
     def read(self, job_key: str) -> Record:
         """One record."""
@@ -127,17 +159,21 @@ class Store:
         if not path.is_file():
             near = ", ".join(sorted(self.keys())[:3])
             raise InvalidInput(f"{self.folder} has no job {job_key!r} (it has {len(self.keys())}: {near}, …)")
-        with pq.ParquetFile(path) as file:
-            table = file.read(use_threads=False)
-        head = _metadata(table.schema)
-        return Record(
-            job=from_json(Job, msgspec.json.encode(head["job"])),
-            status=head["status"],
-            reason=head["reason"],
-            plan={piece: Origin(*origin) for piece, origin in head["plan"].items()},
-            facts=head["facts"],
-            table=table.to_pandas(),
-        )
+        with _reading_record(path):
+            with pq.ParquetFile(path) as file:
+                table = file.read(use_threads=False)
+            head = _head(table.schema)
+            record = Record(
+                job=from_json(Job, bytes(head.job)),
+                status=head.status,
+                reason=head.reason,
+                plan=head.plan,
+                facts=head.facts,
+                table=table.to_pandas(),
+            )
+            if record.key != job_key:
+                raise InvalidInput(f"it is the record of job {record.key}")
+        return record
 
     def records(self) -> Iterator[Record]:
         """All records, in the order of their keys."""
@@ -146,6 +182,37 @@ class Store:
 
     def _path(self, job_key: str) -> Path:
         return self.jobs / f"{job_key}.parquet"
+
+    def _is_run(self) -> bool:
+        """Whether the folder has its mark, or nothing but what a writer makes before that."""
+        begun = (LOCK, JOBS)  # the second in gradgauges that made the mark last
+        inside = list(self.folder.iterdir())
+        return any(p.name == MARK for p in inside) or all(p.name in begun or p.match(_PARTS) for p in inside)
+
+    def _begin(self, about: Mapping[str, Any], fresh: bool) -> None:
+        """Make the folder ready for a writer who holds the lock."""
+        mark = self.folder / MARK
+        held = self.about() if mark.exists() else Mark(schema=SCHEMA)
+        if fresh:
+            _clear(self.folder, (MARK, LOCK))
+        elif not _same_grids(held.get("study") or {}, about.get("study") or {}):
+            name = (held.get("study") or {}).get("name")
+            raise InvalidInput(
+                f"{self.folder} holds a run of {name} with other grids: choose another --out, or forget it with --fresh"
+            )
+        for leftover in (*self.folder.glob(_PARTS), *self.jobs.glob("*.part")):
+            leftover.unlink()
+        write_atomically(mark, msgspec.json.encode({"schema": SCHEMA, **about}))
+        self.jobs.mkdir(exist_ok=True)
+
+
+@contextmanager
+def writing_to(folder: Path) -> Iterator[None]:
+    """Around writes to a folder that the user named: ``InvalidInput`` where the system refuses them."""
+    try:
+        yield
+    except OSError as error:
+        raise InvalidInput(f"cannot write to {folder}: {error.strerror or error}: choose another --out") from None
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -177,9 +244,38 @@ def _write_part(path: Path, record: Record) -> Path:
     return part
 
 
-def _metadata(schema: pa.Schema) -> dict[str, Any]:
-    head: dict[str, Any] = msgspec.json.decode(schema.metadata[b"gradgauge"])
+def _head(schema: pa.Schema) -> _Head:
+    head = msgspec.json.decode((schema.metadata or {}).get(b"gradgauge", b""), type=_Head)
+    if head.schema != SCHEMA:
+        raise InvalidInput(f"it has schema {head.schema}, this gradgauge reads {SCHEMA}")
     return head
+
+
+@contextmanager
+def _reading(path: Path, cure: str) -> Iterator[None]:
+    """Around reading a file of a run: one that does not say what it should is named, with the cure."""
+    try:
+        yield
+    except (OSError, pa.ArrowException, msgspec.DecodeError, InvalidInput) as error:
+        raise InvalidInput(f"cannot use {path}: {' '.join(str(error).split()).rstrip('.')}: {cure}") from None
+
+
+def _reading_record(path: Path) -> AbstractContextManager[None]:
+    return _reading(path, "delete it, and the same run makes it again")
+
+
+def _same_grids(held: Mapping[str, Any], asked: Mapping[str, Any]) -> bool:
+    """Whether two studies in plain builtins ask the same; one that tells no grids asks nothing."""
+    return "grids" not in held or "grids" not in asked or held["grids"] == asked["grids"]
+
+
+def _clear(folder: Path, kept: Collection[str]) -> None:
+    """Delete everything in a folder but what is kept."""
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        elif path.name not in kept:
+            path.unlink()
 
 
 def _sync(folder: Path) -> None:

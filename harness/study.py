@@ -1,6 +1,7 @@
 """A study: a named set of grids, and the jobs that they stand for."""
 
 import itertools
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from harness import environment, registry, selectors
 from harness.errors import InvalidInput, unknown
 from harness.problems import catalogue
 from harness.problems import task as tasks
-from harness.spec.base import Count, Spec, from_toml, key
+from harness.spec.base import Count, S, Spec, from_toml, key
 from harness.spec.cell import Budget, Case, Cell
 from harness.spec.job import TIMED, Agreement, Job, Measure
 from harness.spec.recipe import NoDecay, NoPenalty, Recipe, touched
@@ -49,6 +50,14 @@ class Study(Spec, frozen=True):
     name: str
     about: str
     grids: tuple[Grid, ...]
+
+    def check(self) -> None:
+        if not re.fullmatch(r"\w[\w .+-]*", self.name):
+            raise InvalidInput(
+                f"study.name = {self.name!r}: it names a folder, so write letters, digits and any of _.+-"
+            )
+        if not self.grids:
+            raise InvalidInput("study.grids is empty: give at least one grid")
 
 
 def overridden(study: Study, **changes: Any) -> Study:
@@ -145,14 +154,14 @@ def recipes(grid: Grid, case: Case) -> list[Recipe]:
 def find_case(name: str) -> Case:
     """A problem by its catalogue name, or a case in a TOML file (what ``show`` prints)."""
     if name.endswith(".toml"):
-        return from_toml(Case, _text(name))
+        return _read(Case, name)
     return catalogue.case(name)
 
 
 def find_study(name: str, named: Mapping[str, Study]) -> Study:
     """A study by its name, or in a TOML file (what ``show`` prints)."""
     if name.endswith(".toml"):
-        return from_toml(Study, _text(name))
+        return _read(Study, name)
     if name not in named:
         raise unknown("study", name, named)
     return named[name]
@@ -163,11 +172,39 @@ def interpreter(backend: str, pythons: Mapping[str, str]) -> str:
     return pythons.get(backend, sys.executable)
 
 
+_FILES: dict[type[Spec], str] = {
+    Case: "is a problem: gradgauge run --problem {name}",
+    Study: "is a study: gradgauge run {name}",
+}
+
+
+def _read(kind: type[S], name: str) -> S:
+    """A case or study in a TOML file; a file that holds the other one is told where it goes."""
+    text = _text(name)
+    try:
+        return from_toml(kind, text)
+    except InvalidInput as error:
+        for other, place in _FILES.items():
+            if _reads_as(other, text):
+                raise InvalidInput(f"{name} {place.format(name=name)}") from None
+        raise InvalidInput(f"{name}: {error}") from None
+
+
+def _reads_as(kind: type[Spec], text: str) -> bool:
+    try:
+        from_toml(kind, text)
+    except InvalidInput:
+        return False
+    return True
+
+
 def _text(name: str) -> str:
     try:
-        return Path(name).read_text()
+        return Path(name).read_text(encoding="utf-8")
     except OSError as error:
         raise InvalidInput(f"cannot read {name}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise InvalidInput(f"cannot read {name}: it is no UTF-8 text. Give a TOML file, see gradgauge show") from None
 
 
 def _budget(grid: Grid, case: Case) -> Budget:

@@ -14,10 +14,10 @@ import numpy as np
 from msgspec.structs import replace
 
 from harness.judge.speed import Contender, First, Floats, Integers, Steady, contender
-from harness.problems.catalogue import CATALOGUE
-from harness.spec.cell import Budget, Case, Cell
+from harness.problems.catalogue import known_case
+from harness.spec.cell import Budget, Cell
 from harness.spec.job import Convergence
-from harness.spec.problem import Network, Problem
+from harness.spec.problem import Network
 from harness.store import Record
 
 
@@ -166,12 +166,6 @@ def spread(values: Sequence[float]) -> Spread:
     middle = len(ordered) // 2
     median = ordered[middle] if len(ordered) % 2 else _between(ordered[middle - 1], ordered[middle])
     return Spread(median, ordered[0], ordered[-1], len(ordered))
-
-
-@functools.cache
-def known_case(problem: Problem) -> Case | None:
-    """The catalogue's case with this problem."""
-    return next((case for case in CATALOGUE.values() if case.problem == problem), None)
 
 
 def _trial(records: Sequence[Record]) -> Trial:

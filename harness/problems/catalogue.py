@@ -1,6 +1,9 @@
 """The named problems: the worked cases and the analytic functions."""
 
+import functools
+
 from harness.errors import unknown
+from harness.spec.base import key
 from harness.spec.cell import Budget, Case
 from harness.spec.initialisations import Scaled, SmallNormal
 from harness.spec.layers import Dense, Flatten, Relu, Sigmoid
@@ -11,6 +14,7 @@ from harness.spec.problem import (
     DataSet,
     Network,
     NoisyQuadratic,
+    Problem,
     Quadratic,
     RandomGradients,
     Rosenbrock,
@@ -130,3 +134,15 @@ def case(name: str) -> Case:
     if name not in CATALOGUE:
         raise unknown("problem", name, CATALOGUE)
     return CATALOGUE[name]
+
+
+@functools.cache
+def known_case(problem: Problem) -> Case | None:
+    """The catalogue's case with this problem."""
+    return next((case for case in CATALOGUE.values() if case.problem == problem), None)
+
+
+def problem_name(problem: Problem) -> str:
+    """The catalogue's name, else its kind and hash."""
+    known = known_case(problem)
+    return known.name if known is not None else f"{problem.spelling()} {key(problem)[:6]}"

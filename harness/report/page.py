@@ -15,7 +15,7 @@ from harness.report.material import Material, Setting, read
 from harness.report.section import Section
 from harness.report.words import counted, listed
 from harness.spec.problem import Network
-from harness.store import write_atomically
+from harness.store import write_atomically, writing_to
 
 SECTIONS = (
     same_maths.section,
@@ -48,16 +48,20 @@ def write(runs: Sequence[Path], out: Path) -> Path:
         "statements": summary.statements(material),
         "sections": sections,
     }
-    out.mkdir(parents=True, exist_ok=True)
     environment = _environment()
-    for name, template in (("report.html", "page.html"), ("report.md", "page.md.jinja")):
-        write_atomically(out / name, environment.get_template(template).render(content).encode())
+    files = {
+        name: environment.get_template(template).render(content)
+        for name, template in (("report.html", "page.html"), ("report.md", "page.md.jinja"))
+    }
     frames = _frames(material, sections)
-    for name in CSVS:
-        if name in frames:
-            write_atomically(out / f"{name}.csv", frames[name].to_csv(index=False, lineterminator="\n").encode())
-        else:
-            (out / f"{name}.csv").unlink(missing_ok=True)  # of an earlier report
+    files |= {f"{name}.csv": frame.to_csv(index=False, lineterminator="\n") for name, frame in frames.items()}
+    with writing_to(out):
+        out.mkdir(parents=True, exist_ok=True)
+        for name, text in files.items():
+            write_atomically(out / name, text.encode())
+        for name in CSVS:
+            if name not in frames:
+                (out / f"{name}.csv").unlink(missing_ok=True)  # of an earlier report
     return out / "report.html"
 
 

@@ -6,10 +6,9 @@ from collections.abc import Iterable, Sequence
 
 from msgspec.structs import replace
 
-from harness.judge.convergence import known_case
 from harness.judge.speed import Interval
 from harness.problems.catalogue import CATALOGUE
-from harness.spec.base import key
+from harness.problems.catalogue import problem_name as problem_name
 from harness.spec.cell import Budget
 from harness.spec.problem import Problem
 from harness.spec.recipe import CLIPS, Decay, Decoupled, NoDecay, Recipe
@@ -69,12 +68,6 @@ def listed(words: Iterable[str]) -> str:
 def counted(count: int, thing: str, things: str = "") -> str:
     """1 run, 2 runs."""
     return f"{fixed(count, 0)} {thing if count == 1 else things or thing + 's'}"
-
-
-def problem_name(problem: Problem) -> str:
-    """The catalogue's name, else its kind and hash."""
-    case = known_case(problem)
-    return case.name if case is not None else f"{problem.spelling()} {key(problem)[:6]}"
 
 
 def budget_text(budget: Budget) -> str:

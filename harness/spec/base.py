@@ -10,7 +10,7 @@ from typing import Annotated, Any, TypeVar, get_args
 
 import msgspec
 
-from harness.errors import InvalidInput
+from harness.errors import InvalidInput, unknown
 
 S = TypeVar("S", bound="Spec")
 
@@ -35,7 +35,7 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             try:
                 checked = msgspec.convert(value, field.type)
             except msgspec.ValidationError as error:
-                raise InvalidInput(f"{self.spelling()}.{field.name} = {value!r}: {error}") from None
+                raise _refused(f"{self.spelling()}.{field.name}", value, field.type, str(error)) from None
             if isinstance(checked, float) and not math.isfinite(checked):
                 raise InvalidInput(f"{self.spelling()}.{field.name} = {value!r}: must be finite")
             msgspec.structs.force_setattr(self, field.name, checked)
@@ -112,20 +112,54 @@ def _read(kind: type[S], decode: Callable[..., S], text: bytes | str) -> S:
         raise InvalidInput(f"not a {kind.spelling()}: {error}{_hint(kind, str(error))}") from None
 
 
+_MISSPELT = re.compile("(unknown field|Invalid enum value|Invalid value) [`']([^`']*)[`']")  # as msgspec says it
+
+
+def _refused(where: str, value: Any, annotation: Any, message: str) -> InvalidInput:
+    """The error for a field's value; for a word that is none of those allowed, with the nearest that are."""
+    misspelt = _MISSPELT.search(message)
+    asked = value.spelling() if isinstance(value, Piece) else misspelt.group(2) if misspelt else ""
+    allowed = _words(annotation)
+    if not asked or not allowed:
+        return InvalidInput(f"{where} = {value!r}: {message}")
+    leaves = _leaves(annotation)
+    if str in leaves and ... in leaves:
+        allowed.append(f"({asked})")  # as selections write a tuple of names
+    return unknown(where, asked, allowed)
+
+
 def _hint(kind: type[Spec], message: str) -> str:
-    """The nearest valid names for a misspelt field."""
-    misspelt = re.search("unknown field `([^`]*)`", message)
+    """The nearest valid names for a misspelt field or word."""
+    misspelt = _MISSPELT.search(message)
     if misspelt is None:
         return ""
-    near = difflib.get_close_matches(misspelt.group(1), _field_names(kind), n=3, cutoff=0.5)
+    found = [field for spec in _specs(kind) for field in fields(spec)]
+    if misspelt.group(1) == "unknown field":
+        names = {field.name for field in found}
+    else:
+        names = {word for field in found for word in _words(field.type)}
+    near = difflib.get_close_matches(misspelt.group(2), sorted(names), n=3, cutoff=0.5)
     return f" (did you mean {' or '.join(near)}?)" if near else ""
 
 
-def _field_names(annotation: Any) -> set[str]:
-    if isinstance(annotation, type) and issubclass(annotation, Spec):
-        found = fields(annotation)
-        return {f.name for f in found}.union(*(_field_names(f.type) for f in found))
-    return set().union(*(_field_names(inner) for inner in get_args(annotation)))
+def _words(annotation: Any) -> list[str]:
+    """The words that may stand for a value: literals, and the names of kinds."""
+    leaves = _leaves(annotation)
+    kinds = [leaf.spelling() for leaf in leaves if isinstance(leaf, type) and issubclass(leaf, Piece)]
+    return [leaf for leaf in leaves if isinstance(leaf, str)] + kinds
+
+
+def _specs(kind: type[Spec]) -> set[type[Spec]]:
+    """A kind of spec and all that its fields are made of."""
+    leaves = [leaf for field in fields(kind) for leaf in _leaves(field.type)]
+    inner = [leaf for leaf in leaves if isinstance(leaf, type) and issubclass(leaf, Spec)]
+    return {kind}.union(*(_specs(one) for one in inner))
+
+
+def _leaves(annotation: Any) -> list[Any]:
+    """The types and literals that an annotation is made of, in its order."""
+    inner = get_args(annotation)
+    return [leaf for part in inner for leaf in _leaves(part)] if inner else [annotation]
 
 
 def _without_none(value: Any) -> Any:

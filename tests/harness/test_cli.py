@@ -2,15 +2,21 @@
 
 import json
 import os
+import re
+import signal
 import stat
 import subprocess
 import sys
+import time
 
 import pytest
 
-from harness.spec.base import from_toml
+from harness import cli
+from harness.problems.catalogue import CATALOGUE
+from harness.spec.base import from_toml, to_toml
 from harness.spec.cell import Case
-from harness.study import Study
+from harness.studies import STUDIES
+from harness.study import Study, overridden
 
 GRADGAUGE = [sys.executable, "-m", "harness.cli"]
 
@@ -32,20 +38,30 @@ BAD = [
     (("run", "--backend", "pytorch"), "unknown backend 'pytorch': did you mean 'torch'"),
     (("run", "--backend", "no.such:THING"), "No module named 'no'"),
     (("run", "--device", "gpu"), "unknown device 'gpu'"),
-    (("run", "--precision", "float16"), "grid.precisions"),
+    (("run", "--precision", "float16"), "unknown grid.precisions 'float16': did you mean 'float64' or 'float32'"),
+    (("run", "--penalty", "l2[0.1,on=dense1.weight]"), "unknown l2.on 'dense1.weight': did you mean '(dense1.weight)'"),
+    (("run", "--schedule", "warm_up[then=warm_up]"), "unknown warm_up.then 'warm_up'. Allowed: constant, step"),
     (("run", "--mode", "eagre"), "unknown mode of"),
     (("run", "--seeds", "0"), "--seeds"),
     (("run", "--steps", "many"), "--steps"),
+    (("run", "--limit", "nan"), "--limit"),
+    (("run", "--sed", "1"), "--seeds"),
     (("run", "--backend", ","), "empty"),
     (("run", "no-such-file.toml"), "cannot read no-such-file.toml"),
     (("run", "--python", "torch=/no/such/python"), "there is no interpreter at /no/such/python"),
     (("run", "--python", "torch"), "write BACKEND=PATH"),
+    (("run", "--python", "numpy=/bin/echo"), "this is no Python interpreter with gradgauge"),
+    (("doctor", "--python", "numpy=/bin/true"), "this is no Python interpreter with gradgauge"),
+    (("run", *QUICK, "--out", "/proc/foo"), "cannot write to /proc/foo"),
+    (("run", *QUICK, "--out", f"{__file__}/run"), "cannot write to"),
     (("run", "--python", f"pytorch={sys.executable}"), "unknown backend 'pytorch'"),
     (("run", "--backend", "tests.faulty:MISSING"), "a-framework-nobody-has not installed: pip install"),
     (("list", "optimisers"), "unknown kind 'optimisers': did you mean 'optimizers'"),
-    (("show", "quickstrat"), "did you mean 'quickstart'"),
+    (("show", "quickstrat"), "unknown problem or study 'quickstrat': did you mean 'quickstart'"),
+    (("show", "roosenbrock"), "did you mean 'rosenbrock'"),
     (("agree", "--optimizer", "adagad"), "did you mean 'adagrad'"),
     (("explode",), "explode"),
+    (("rnu",), "Did you mean 'run'"),
 ]
 
 
@@ -56,8 +72,9 @@ def test_bad_input_is_one_line_with_exit_code_2_before_any_worker_starts(argumen
     assert says in done.stderr
     assert "Traceback" not in done.stderr
     assert not list(tmp_path.iterdir())  # nothing was run, nothing was written
-    if done.stderr.startswith("error:"):
-        assert len(done.stderr.strip().splitlines()) == 1
+    *planned, last = done.stderr.splitlines()
+    assert last.startswith("error: ")
+    assert not [line for line in planned if "jobs, about" not in line]
 
 
 @pytest.mark.parametrize("verb", ["report", "replay"])
@@ -67,13 +84,28 @@ def test_a_folder_that_is_no_run(verb, tmp_path):
     assert "is no run: it has no run.json" in done.stderr
 
 
-def test_a_study_file_with_a_misspelt_key(tmp_path):
-    text = gradgauge("show", "quickstart").stdout
-    (tmp_path / "study.toml").write_text(text.replace("optimizers = ", "optimisers = ", 1))
-    done = gradgauge("run", tmp_path / "study.toml", "--out", tmp_path / "run")
+FILES = [
+    ("quickstart", ("optimizers = ", "optimisers = "), "run {}", ("`optimisers`", "did you mean optimizers")),
+    ("quickstart", ('"convergence"', '"convergense"'), "run {}", ("'convergense'", "did you mean convergence")),
+    ("quickstart", ('"float32"', '"float23"'), "run {}", ("'float23'", "did you mean float32")),
+    ("quickstart", ('"quickstart"', '"../../x"'), "run {}", ("study.name = '../../x': it names a folder",)),
+    ("quickstart", ("", ""), "run --problem {}", ("is a study: gradgauge run",)),
+    ("rosenbrock", ("", ""), "run {}", ("is a problem: gradgauge run --problem",)),
+    ("rosenbrock", ("rosenbrock", "\xff"), "run --problem {}", ("it is no UTF-8 text",)),
+    ("rosenbrock", ("rosenbrock", "\xff"), "run {}", ("it is no UTF-8 text",)),
+]
+
+
+@pytest.mark.parametrize(("name", "change", "line", "says"), FILES)
+def test_a_file_that_is_not_what_it_should_be_is_one_line_that_names_it(name, change, line, says, tmp_path):
+    shown = STUDIES[name] if name in STUDIES else CATALOGUE[name]
+    (tmp_path / "given.toml").write_text(to_toml(shown).replace(*change, 1), encoding="latin-1")
+    done = gradgauge(*line.format("given.toml").split(), cwd=tmp_path)
     assert done.returncode == 2
-    assert "unknown field `optimisers`" in done.stderr
-    assert "did you mean optimizers" in done.stderr
+    assert done.stderr.startswith("error: ")
+    assert len(done.stderr.splitlines()) == 1
+    assert all(words in done.stderr for words in ("given.toml", *says))
+    assert [path.name for path in tmp_path.iterdir()] == ["given.toml"]
 
 
 def test_an_interpreter_that_lacks_gradgauge(tmp_path):
@@ -114,10 +146,11 @@ def test_run_resume_replay_and_a_tampered_record(tmp_path):
     assert (tmp_path / "run" / "report.html").is_file()
     again = gradgauge("run", *arguments, cwd=tmp_path)
     assert again.returncode == 0
-    assert "(4 were done before)" in again.stderr or "(2 were done before)" in again.stderr
+    assert "(4 done before)" in again.stderr or "(2 done before)" in again.stderr
     key = next((tmp_path / "run" / "jobs").glob("*.parquet")).stem
     same = gradgauge("replay", "run", key[:8], cwd=tmp_path)
     assert same.returncode == 0, same.stderr
+    assert re.search(r"adam\[lr=0\.[12]\]: then ok, now ok", same.stderr)
     _tamper(tmp_path / "run", key)
     different = gradgauge("replay", "run", key, "--format", "json", cwd=tmp_path)
     assert different.returncode == 1
@@ -131,16 +164,93 @@ def test_trouble_is_told_and_the_exit_code_is_0_while_something_was_measured(tmp
     arguments = ("run", "functions", *QUICK[:4], "--precision", "float64", "--backend", backends)
     done = gradgauge(*arguments, "--optimizer", "sgd[lr=[1e-4,1e300]]", "--out", tmp_path / "run")
     assert done.returncode == 0, done.stderr
-    assert "1 jobs ok" in done.stderr
+    assert "1 job ok" in done.stderr
     for status in ("1 diverged", "2 failed", "2 unsupported"):
         assert status in done.stderr
-    assert "ZeroDivisionError: a bug in a framework" in done.stderr
+    troubles = [line for line in done.stderr.splitlines() if line.startswith("  failed: ")]
+    assert len(troubles) == 2
+    assert all(re.search(r"ZeroDivisionError: a bug in a framework .*\[job \w+\]$", line) for line in troubles)
 
 
-def test_nothing_measured_is_exit_code_3(tmp_path):
-    done = gradgauge("run", "functions", *QUICK[:4], "--backend", "tests.faulty:RAISING", "--out", tmp_path / "run")
+@pytest.mark.parametrize(("fault", "was"), [("RAISING", "9 failed"), ("REFUSING", "9 unsupported")])
+def test_nothing_measured_is_exit_code_3_and_says_what_was(fault, was, tmp_path):
+    done = gradgauge("run", "functions", *QUICK[:4], "--backend", f"tests.faulty:{fault}", "--out", tmp_path / "run")
     assert done.returncode == 3
-    assert "nothing was measured" in done.stderr
+    assert f"nothing was measured: {was}, see" in done.stderr
+
+
+def test_of_many_troubles_the_first_are_told_and_how_many_more_there_are(tmp_path):
+    arguments = ("run", "functions", "--steps", "2", "--backend", "tests.faulty:REFUSING", "--out", tmp_path / "run")
+    done = gradgauge(*arguments)
+    assert done.stderr.count("  unsupported: ") == 20
+    assert "  and 16 more\n" in done.stderr
+
+
+def test_replay_of_a_job_that_gave_and_gives_no_numbers_says_so(tmp_path):
+    hanging = ("--backend", "tests.faulty:HANGING", "--optimizer", "sgd", "--limit", "1", "--out", "run")
+    place = {"cwd": tmp_path, "env": {**os.environ, "PYTHONPATH": os.getcwd()}}
+    assert gradgauge("run", "functions", *QUICK[:4], *hanging, **place).returncode == 3
+    key = next((tmp_path / "run" / "jobs").iterdir()).stem
+    done = gradgauge("replay", "run", key, "--limit", "1", **place)
+    assert done.returncode == 0
+    assert "then timeout, now timeout" in done.stderr
+    assert "no numbers to compare, then or now: no answer within 1 s" in done.stderr
+    assert done.stdout == ""
+
+
+def test_an_interrupt_says_how_to_go_on(tmp_path):
+    arguments = ("run", "functions", *QUICK[:4], "--backend", "tests.faulty:HANGING", "--out", tmp_path / "run")
+    process = subprocess.Popen([*GRADGAUGE, *map(str, arguments)], stderr=subprocess.PIPE, text=True)
+    until = time.monotonic() + 60
+    while not (tmp_path / "run" / "jobs").is_dir() and time.monotonic() < until:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    assert (
+        process.communicate(timeout=60)[1].splitlines()[-1] == "interrupted; run the same line again to go on from here"
+    )
+    assert process.returncode == 130
+
+
+def test_names_with_brackets_are_printed_as_they_are(tmp_path):
+    done = gradgauge("run", "functions", *QUICK, "--optimizer", "sgd[lr=1e-4]", "--out", "br[red]x[/foo]", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "report: br[red]x[/foo]/report.html" in done.stderr
+
+
+def test_a_changed_study_has_a_folder_of_its_own_and_one_folder_holds_one_study(tmp_path):
+    arguments = ("run", "functions", *QUICK, "--optimizer", "sgd[lr=1e-4]")
+    assert gradgauge(*arguments, cwd=tmp_path).returncode == 0
+    (folder,) = (tmp_path / "runs").iterdir()
+    assert re.fullmatch("functions-[0-9a-f]{8}", folder.name)
+    again = gradgauge(*arguments, cwd=tmp_path)
+    assert "(1 done before)" in again.stderr
+    assert list((tmp_path / "runs").iterdir()) == [folder]
+    other = (*arguments[:-1], "sgd[lr=2e-4]", "--out", folder)
+    refused = gradgauge(*other, cwd=tmp_path)
+    assert refused.returncode == 2
+    assert "choose another --out, or forget it with --fresh" in refused.stderr
+    assert gradgauge(*other, "--fresh", cwd=tmp_path).returncode == 0
+    assert len(list((folder / "jobs").iterdir())) == 1
+
+
+@pytest.mark.parametrize(
+    ("selected", "folder"),
+    [
+        (STUDIES["quickstart"], r"runs/quickstart"),
+        (overridden(STUDIES["quickstart"], seeds=1), r"runs/quickstart-[0-9a-f]{8}"),
+        (overridden(STUDIES["quickstart"], backends=("numpy",)), r"runs/quickstart-[0-9a-f]{8}"),
+    ],
+)
+def test_the_default_folder_tells_a_study_from_its_changes(selected, folder):
+    assert re.fullmatch(folder, cli._folder(selected, STUDIES["quickstart"]).as_posix())
+
+
+def test_report_refuses_a_place_where_it_cannot_write(tmp_path):
+    assert gradgauge("run", "functions", *QUICK, "--optimizer", "sgd", "--out", tmp_path / "run").returncode == 0
+    for place in (__file__, "/proc/foo"):
+        done = gradgauge("report", tmp_path / "run", "--out", place)
+        assert done.returncode == 2
+        assert f"error: cannot write to {place}" in done.stderr
 
 
 def test_agree_exits_1_where_a_backend_differs(tmp_path):
@@ -149,6 +259,9 @@ def test_agree_exits_1_where_a_backend_differs(tmp_path):
     assert done.returncode == 1, done.stderr
     assert "differ by more than rounding explains" in done.stderr
     assert any("differ" in row["verdict"] for row in json.loads(done.stdout)["agreement"])
+    cases = re.findall(r"^tests.faulty:LYING float\d\d ([^:]+): ", done.stderr, re.MULTILINE)
+    assert len(cases) == 20
+    assert set(cases) <= set(CATALOGUE)  # cases, not their kinds
 
 
 def _tamper(folder, key):

@@ -1,7 +1,11 @@
-"""Kill -9 at 20 moments, the rename among them, and run again: nothing is lost, nothing is done twice."""
+"""Kill -9 at 20 moments, the rename among them, and run again: nothing is lost, nothing is done twice.
+
+And while the run folder is made, or emptied.
+"""
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +16,7 @@ import psutil
 import pyarrow.parquet as pq
 import pytest
 
+from harness.spec.job import FINAL
 from harness.store import Store
 
 STUDY = """
@@ -37,7 +42,8 @@ kind = "agreement"
 """
 JOBS = 18
 
-# A gradgauge whose parent process kills itself at the n-th write of a record: before, amid or after it.
+# A gradgauge whose parent process kills itself at the n-th write of a record: before, amid or after it. Or as it writes
+# the mark of its folder, or empties that.
 SUICIDAL = """
 import os, signal, sys
 from harness import store
@@ -47,6 +53,8 @@ def die():
     os.kill(os.getpid(), signal.SIGKILL)
 def replacing(source, target):
     global count
+    if str(target).endswith("run.json") and moment == "before the mark":
+        die()
     if str(target).endswith(".parquet"):
         count += 1
         if count == n and moment == "before the rename":
@@ -62,6 +70,11 @@ def writing(table, file, **options):
         file.flush()
         die()
     write(table, file, **options)
+def clearing(folder):
+    next(folder.iterdir()).unlink()
+    die()
+if moment == "amid the clearing":
+    store.shutil.rmtree = clearing
 os.replace = store.os.replace = replacing
 store.pq.write_table = writing
 sys.argv[0] = "gradgauge"
@@ -78,8 +91,8 @@ MOMENTS = (
 )  # fmt: skip
 
 
-def run(folder, command=PLAIN):
-    arguments = ["run", "study.toml", "--out", "run", "--retry"]
+def run(folder, command=PLAIN, *options):
+    arguments = ["run", "study.toml", "--out", "run", "--retry", *options]
     silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     return subprocess.Popen([*command, *arguments], cwd=folder, **silent)
 
@@ -107,7 +120,7 @@ def finished(folder) -> dict[str, int]:
     store = Store.open(folder / "run")
     for path in jobs.glob("*.parquet"):
         pq.read_table(path)  # raises on half a file
-    return {key: (jobs / f"{key}.parquet").stat().st_ino for key in sorted(store.keys()) if store.is_final(key)}
+    return {key: (jobs / f"{key}.parquet").stat().st_ino for key in sorted(store.keys()) if store.status(key) in FINAL}
 
 
 def report(folder) -> dict[str, bytes]:
@@ -146,3 +159,19 @@ def test_killed_at_20_moments_and_run_again(undisturbed, tmp_path):
         assert len(after) == JOBS
         assert not list((folder / "run" / "jobs").glob("*.part"))
         assert report(folder) == report(undisturbed)
+
+
+@pytest.mark.parametrize("fresh", [(), ("--fresh",)], ids=["", "then fresh"])
+@pytest.mark.parametrize("moment", ["before the mark", "amid the clearing"])
+def test_killed_while_the_folder_is_made_or_emptied(moment, fresh, undisturbed, tmp_path):
+    (tmp_path / "study.toml").write_text(STUDY)
+    emptied = moment == "amid the clearing"
+    if emptied:
+        shutil.copytree(undisturbed / "run", tmp_path / "run")
+    command = [sys.executable, "-c", SUICIDAL, "1", moment]
+    assert run(tmp_path, command, *(["--fresh"] if emptied else [])).wait(timeout=120) == -signal.SIGKILL
+    assert len(finished(tmp_path)) == (JOBS - 1 if emptied else 0)
+    assert run(tmp_path, PLAIN, *fresh).wait(timeout=120) == 0
+    assert len(finished(tmp_path)) == JOBS
+    assert not list((tmp_path / "run").rglob("*.part"))
+    assert report(tmp_path) == report(undisturbed)

@@ -47,6 +47,17 @@ def test_all_takes_the_product():
     assert len(cells(replace(product, backends=("numpy",)))) == 2 * 8 * 4 * 5 * 4 * 6
 
 
+@pytest.mark.parametrize("name", ["", ".", "..", "../x", "a/b", "/tmp/x", "-x", "a\0b", "a\n"])
+def test_a_name_that_is_no_folder_is_refused(name):
+    with pytest.raises(InvalidInput, match="it names a folder"):
+        replace(quickstart(), name=name)
+
+
+def test_a_study_without_grids_is_refused():
+    with pytest.raises(InvalidInput, match="study.grids is empty"):
+        replace(quickstart(), grids=())
+
+
 @pytest.mark.parametrize("name", STUDIES)
 def test_every_named_study_expands(name):
     assert select(STUDIES[name]).jobs

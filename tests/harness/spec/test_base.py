@@ -11,6 +11,7 @@ from harness.spec.layers import Dense, LeakyRelu
 from harness.spec.optimizers import SGD, Adam, Momentum, RMSProp
 from harness.spec.problem import DataSet, Network, Quadratic
 from harness.spec.recipe import L2, ByValue, GlobalNorm, Recipe, touched
+from harness.spec.schedules import WarmUp
 
 
 @pytest.mark.parametrize("name", CATALOGUE)
@@ -28,7 +29,10 @@ INVALID = [
     (lambda: Adam(lr=float("nan")), "adam.lr = nan"),
     (lambda: SGD(lr=float("inf")), "must be finite"),
     (lambda: Adam(beta1=1.0), "adam.beta1 = 1.0"),
-    (lambda: Adam(eps_placement="above"), "adam.eps_placement = 'above'"),
+    (lambda: Adam(eps_placement="above"), "unknown adam.eps_placement 'above'. Allowed: outside, hat, inside"),
+    (lambda: Adam(eps_placement="insid"), "did you mean 'inside'"),
+    (lambda: L2(on="weihgts"), "or 'weights'? Allowed: weights, all, (weihgts)"),
+    (lambda: WarmUp(then=WarmUp()), "unknown warm_up.then 'warm_up'. Allowed: constant, step, exponential, cosine"),
     (lambda: Momentum(nesterov=True, dampening=0.5), "look-ahead"),
     (lambda: Momentum(first="damped"), "dampening above 0"),
     (lambda: RMSProp(centred=True, bias_correction=True), "divides by g² − g² = 0"),
