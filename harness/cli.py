@@ -103,6 +103,7 @@ def run(
     seeds: Annotated[int | None, typer.Option(min=1)] = None,
     steps: Annotated[int | None, typer.Option(min=1)] = None,
     epochs: Annotated[int | None, typer.Option(min=1)] = None,
+    stop: Annotated[str | None, typer.Option(help="a rule that ends training early, as early[patience=5]")] = None,
     threads: Threads = DEFAULT_THREADS,
     limit: Limit = Settings.limit,
     python: Pythons = None,
@@ -128,6 +129,7 @@ def run(
         seeds=seeds,
         steps=steps,
         epochs=epochs,
+        stop=stop,
     )
     folder = out_ or _folder(chosen, named)
     tally = _run(chosen, folder, Settings(threads, limit, _pythons(python)), fresh, retry, dry_run)

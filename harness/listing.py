@@ -16,6 +16,7 @@ from harness.spec.layers import LAYERS
 from harness.spec.losses import LOSSES
 from harness.spec.recipe import CLIPS, DECAYS, PENALTIES
 from harness.spec.schedules import SCHEDULES
+from harness.spec.stopping import STOPPINGS
 from harness.studies import STUDIES
 
 Row = dict[str, str]
@@ -81,6 +82,7 @@ KINDS: dict[str, Callable[[], list[Row]]] = {
     "penalties": _pieces(PENALTIES),
     "decays": _pieces(DECAYS),
     "schedules": _pieces(SCHEDULES),
+    "stopping": _pieces(STOPPINGS),
     "layers": _pieces(LAYERS),
     "initialisations": _pieces(INITIALISATIONS),
     "losses": _pieces(LOSSES),

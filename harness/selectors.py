@@ -17,6 +17,7 @@ from harness.spec.base import Piece
 from harness.spec.optimizers import Optimizer
 from harness.spec.recipe import CLIPS, DECAYS, PENALTIES, Clip, Decay, Penalty
 from harness.spec.schedules import SCHEDULES, Schedule
+from harness.spec.stopping import STOPPINGS, Stopping
 
 _TOKEN = re.compile(r"\s*([\[\](),=]|[^\s\[\](),=]+)")
 
@@ -62,6 +63,14 @@ def decays(texts: Sequence[str]) -> list[Decay]:
 def schedules(texts: Sequence[str]) -> list[Schedule]:
     """Every schedule that the selectors name."""
     return [_piece("schedule", SCHEDULES, *call) for call in _expanded(texts)]
+
+
+def stopping(text: str) -> Stopping:
+    """The one stopping rule that a selector names."""
+    found: list[Stopping] = [_piece("stopping rule", STOPPINGS, *call) for call in _expanded([text])]
+    if len(found) != 1:
+        raise InvalidInput(f"{text}: give one stopping rule")
+    return found[0]
 
 
 def names(texts: Sequence[str]) -> list[str]:

@@ -42,6 +42,7 @@ class Grid(Spec, frozen=True):
     steps: Count | None = None
     epochs: Count | None = None
     batch: Count | Literal["full"] | None = None
+    stop: str | None = None
 
 
 class Study(Spec, frozen=True):
@@ -212,7 +213,8 @@ def _budget(grid: Grid, case: Case) -> Budget:
     steps, epochs = grid.steps, grid.epochs
     if steps is None and epochs is None:
         steps, epochs = own.steps, own.epochs
-    return Budget(steps=steps, epochs=epochs, batch=grid.batch or own.batch)
+    stop = selectors.stopping(grid.stop) if grid.stop else own.stop
+    return Budget(steps=steps, epochs=epochs, batch=grid.batch or own.batch, stop=stop)
 
 
 def _backends(grid: Grid) -> list[str]:

@@ -3,6 +3,7 @@
 import numpy as np
 
 from harness.backend import Parameters
+from harness.measure.feedback import Feedback
 from harness.measure.run import Outcome, Run, first_not_finite
 from harness.measure.series import series
 from harness.spec.job import Agreement
@@ -18,7 +19,7 @@ def measure(run: Run, what: Agreement) -> Outcome:
     found = []
     if what.gradients:
         found += [series("gradient", g, tensor=name) for name, g in trainer.gradients(run.order[0]).items()]
-    diverged = first_not_finite(trainer.train(run.order).loss)
+    diverged = first_not_finite(Feedback(run, trainer).train(0, len(run.order)).loss)
     for name, values in trainer.parameters().items():
         found.append(series("parameter", values, steps=len(run.order), tensor=name))
         found.append(series("moved", np.abs(values - start[name]).max(), steps=len(run.order), tensor=name))

@@ -3,23 +3,26 @@
 import numpy as np
 
 from harness.backend import Trainer
+from harness.measure.feedback import Feedback
 from harness.measure.run import Outcome, Run, first_not_finite
 from harness.measure.series import Series, series
 from harness.spec.job import Convergence
 
 
 def measure(run: Run, what: Convergence) -> Outcome:
-    """Train to the budget's end, or to the first loss that is not finite.
+    """Train to the budget's end, to where its rule stops, or to the first loss that is not finite.
 
     Series ``loss`` and ``penalty`` of every step (before its update), ``loss/PART`` and ``metric/PART`` at the
-    evaluations (step = updates made), ``gradient_norm`` per tensor every few steps, before the clip.
+    evaluations (step = updates made), ``gradient_norm`` per tensor every few steps, before the clip; ``stopped`` where
+    a rule ended it before its budget.
     """
     trainer = run.trainer(observe=True)
+    feedback = Feedback(run, trainer)
     moments = np.unique(np.linspace(0, len(run.order), what.evaluations + 1).round().astype(int))
     found = _evaluate(run, trainer, 0)
     for begin, end in zip(moments[:-1], moments[1:], strict=True):
-        steps = trainer.train(run.order[begin:end])
-        at = np.arange(begin, end)
+        steps = feedback.train(int(begin), int(end))
+        at = np.arange(begin, begin + len(steps.loss))
         found.append(series("loss", steps.loss, at))
         if steps.penalty.any():
             found.append(series("penalty", steps.penalty, at))
@@ -30,7 +33,10 @@ def measure(run: Run, what: Convergence) -> Outcome:
         diverged = first_not_finite(steps.loss)
         if diverged is not None:
             return Outcome(found, int(begin) + diverged)
-        found += _evaluate(run, trainer, int(end))
+        found += _evaluate(run, trainer, feedback.stopped or int(end))
+        if feedback.stopped is not None:
+            found.append(series("stopped", [feedback.stopped], [feedback.stopped]))
+            break
     return Outcome(found)
 
 

@@ -13,6 +13,7 @@ from harness.spec.cell import Budget
 from harness.spec.problem import Problem
 from harness.spec.recipe import CLIPS, Decay, Decoupled, NoDecay, Recipe
 from harness.spec.spellings import SPELLINGS, optimizer_label, optimizer_name, short
+from harness.spec.stopping import ToTheEnd
 
 NOTHING = "–"
 _THIN = "\N{NARROW NO-BREAK SPACE}"
@@ -73,7 +74,8 @@ def counted(count: int, thing: str, things: str = "") -> str:
 def budget_text(budget: Budget) -> str:
     """Ten epochs, batch 32."""
     length = counted(budget.steps, "step") if budget.steps else counted(budget.epochs or 0, "epoch")
-    return f"{length}, {batch_text(budget)}"
+    early = "" if isinstance(budget.stop, ToTheEnd) else f" at most ({short(budget.stop)})"
+    return f"{length}{early}, {batch_text(budget)}"
 
 
 def batch_text(budget: Budget) -> str:

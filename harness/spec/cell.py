@@ -6,17 +6,20 @@ from harness.errors import InvalidInput
 from harness.spec.base import Count, Index, Spec
 from harness.spec.problem import Problem
 from harness.spec.recipe import Recipe
+from harness.spec.stopping import Stopping, ToTheEnd
 
 
 class Budget(Spec, frozen=True):
-    """How long, and in which batches. Either ``steps`` or ``epochs``; ``batch`` is in samples, or "full".
+    """How long at most, and in which batches. Either ``steps`` or ``epochs``; ``batch`` is in samples, or "full".
 
-    An epoch visits the training samples in a new order; its last, incomplete batch is dropped.
+    An epoch visits the training samples in a new order; its last, incomplete batch is dropped. ``stop`` may end it
+    earlier.
     """
 
     steps: Count | None = None
     epochs: Count | None = None
     batch: Count | Literal["full"] = 32
+    stop: Stopping = ToTheEnd()
 
     def check(self) -> None:
         if (self.steps is None) == (self.epochs is None):

@@ -3,7 +3,18 @@
 import numpy as np
 import pytest
 
-from harness.spec.schedules import Constant, Cosine, Exponential, Step, WarmUp, factors
+from harness.spec.schedules import (
+    Constant,
+    Cosine,
+    Exponential,
+    InverseTime,
+    OneCycle,
+    Plateau,
+    Polynomial,
+    Step,
+    WarmUp,
+    factors,
+)
 
 BY_HAND = [
     (Constant(), [1, 1, 1, 1, 1]),
@@ -11,6 +22,12 @@ BY_HAND = [
     (Exponential(rate=0.25, every=2), [1, 0.5, 0.25, 0.125, 0.0625]),
     (Cosine(steps=4), [1, (1 + 0.5**0.5) / 2, 0.5, (1 - 0.5**0.5) / 2, 0]),
     (Cosine(steps=2, floor=0.5), [1, 0.75, 0.5, 0.5, 0.5]),
+    (Polynomial(steps=4, power=2.0, end=0.2), [1, 0.2 + 0.8 * 0.5625, 0.4, 0.25, 0.2]),
+    (Polynomial(steps=2), [1, 0.5, 0, 0, 0]),
+    (InverseTime(rate=1.0, every=2), [1, 2 / 3, 0.5, 0.4, 1 / 3]),
+    (OneCycle(rise=0.6, start=0.2, end=0.1), [0.2, 0.6, 1, 0.55, 0.1]),  # the peak at t = 2, halfway each way
+    (Plateau(), [1, 1, 1, 1, 1]),
+    (WarmUp(steps=2, then=InverseTime(rate=1.0, every=1)), [0, 0.5, 1, 0.5, 1 / 3]),
     (WarmUp(steps=4), [0, 0.25, 0.5, 0.75, 1]),
     (WarmUp(steps=2, start=0.5, then=Step(every=1, rate=0.1)), [0.5, 0.75, 1, 0.1, 0.01]),
 ]
