@@ -17,6 +17,7 @@ from harness.problems import task as tasks
 from harness.spec.base import Count, S, Spec, from_toml, key
 from harness.spec.cell import Budget, Case, Cell
 from harness.spec.job import TIMED, Agreement, Job, Measure
+from harness.spec.problem import Network
 from harness.spec.recipe import NoDecay, NoPenalty, Recipe, touched
 from harness.spec.spellings import refuse_conflict
 
@@ -155,8 +156,17 @@ def recipes(grid: Grid, case: Case) -> list[Recipe]:
 def find_case(name: str) -> Case:
     """A problem by its catalogue name, or a case in a TOML file (what ``show`` prints)."""
     if name.endswith(".toml"):
-        return _read(Case, name)
+        return _beside(_read(Case, name), Path(name).parent)
     return catalogue.case(name)
+
+
+def _beside(case: Case, folder: Path) -> Case:
+    """A case whose data file, where it has one, is found from the folder of the case's own file."""
+    problem = case.problem
+    if not isinstance(problem, Network) or not problem.data.is_file:
+        return case
+    data = msgspec.structs.replace(problem.data, name=str(folder / problem.data.name))
+    return msgspec.structs.replace(case, problem=msgspec.structs.replace(problem, data=data))
 
 
 def find_study(name: str, named: Mapping[str, Study]) -> Study:

@@ -1,4 +1,4 @@
-"""Real data from scikit-learn's bundled sets, and the small made sets of the worked cases."""
+"""Real data from scikit-learn's bundled sets, the small made sets of the worked cases, and a user's own files."""
 
 import functools
 import itertools
@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from harness.problems import files
 from harness.spec.problem import DataSet
 
 Floats = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
@@ -25,7 +26,7 @@ def load(data: DataSet) -> dict[str, Part]:
     The split is stratified by nothing and depends on ``split_seed`` alone; the scaling is fitted on the
     training part.
     """
-    x, y = _raw(data.name)
+    x, y = files.read(data) if data.is_file else _raw(data.name)
     shuffled = np.random.default_rng(data.split_seed).permutation(len(x))
     n_test, n_validation = round(len(x) * data.test), round(len(x) * data.validation)
     test, validation, training = np.split(shuffled, [n_test, n_test + n_validation])

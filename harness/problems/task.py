@@ -10,7 +10,7 @@ from harness.problems.data import Floats, Part, load
 from harness.problems.initialise import draw
 from harness.spec.cell import Budget
 from harness.spec.layers import Shape, output_shape, parameter_shapes
-from harness.spec.losses import BinaryCrossEntropy, CrossEntropy
+from harness.spec.losses import BinaryCrossEntropy, CrossEntropy, Loss
 from harness.spec.problem import Beale, Network, NoisyQuadratic, Problem, Quadratic, RandomGradients, Rosenbrock
 
 # Axes of randomness: changing one leaves the draws of the others alone.
@@ -113,23 +113,34 @@ def order(samples: int, budget: Budget, seed: int) -> np.ndarray[tuple[int, ...]
 
 def _network(problem: Network) -> Task:
     parts = load(problem.data)
+    if problem.data.is_file:
+        parts = {name: Part(part.x, _as_the_loss_takes(problem.loss, part.y)) for name, part in parts.items()}
     if "training" not in parts:
         raise InvalidInput(f"data {problem.data.name}: no training samples are left")
     inputs: Shape = parts["training"].x.shape[1:]
     shapes = parameter_shapes(problem.model, inputs)
     for layer in problem.model:
         inputs = output_shape(layer, inputs)
-    _check_outputs(problem, inputs, parts["training"].y)
+    _check_outputs(problem, inputs, np.concatenate([part.y for part in parts.values()]))
     return Task(problem, shapes, parts, {})
+
+
+def _as_the_loss_takes(loss: Loss, y: np.ndarray) -> np.ndarray:
+    """A file's targets: one column of whole numbers as labels, two classes as 0 and 1; others as they are."""
+    if isinstance(loss, CrossEntropy) and y.ndim == 2 and y.shape[1] == 1 and np.array_equal(y, np.round(y)):
+        return y[:, 0].astype(np.int64)
+    if isinstance(loss, BinaryCrossEntropy) and y.ndim == 1:
+        return y[:, None].astype(np.float64)
+    return y
 
 
 def _check_outputs(problem: Network, outputs: Shape, targets: np.ndarray) -> None:
     labels = np.issubdtype(targets.dtype, np.integer)
     if isinstance(problem.loss, CrossEntropy):
-        classes = int(targets.max()) + 1 if labels else 0
-        if not labels or len(outputs) != 1 or outputs[0] < classes:
+        if not labels or len(outputs) != 1 or targets.min() < 0 or outputs[0] <= targets.max():
+            have = f"labels from {targets.min()} to {targets.max()}" if labels else "targets that are no labels"
             raise InvalidInput(
-                f"cross_entropy needs integer labels and as many outputs as classes; got outputs {outputs}"
+                f"cross_entropy needs labels from 0 and an output for each; got {have}, outputs {outputs}"
             )
     elif labels or outputs != targets.shape[1:]:
         raise InvalidInput(f"{problem.loss.spelling()} needs targets of the outputs' shape {outputs}")

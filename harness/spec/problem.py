@@ -4,28 +4,45 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from harness.errors import InvalidInput
+from harness.errors import InvalidInput, unknown
 from harness.spec.base import Count, Fraction, Index, Piece, Positive, Spec
 from harness.spec.initialisations import Initialisation, Scaled
 from harness.spec.layers import Layer
 from harness.spec.losses import Loss
 
+DATA = ("digits", "breast_cancer", "wine", "iris", "diabetes", "cube", "regression", "line")
+
 
 class DataSet(Spec, frozen=True):
-    """Named data, split into training, validation and test parts by a fixed seed.
+    """Named data or a file of one's own, split into training, validation and test parts by a fixed seed.
 
     ``test`` and ``validation`` are shares of the samples; ``training`` caps the number of training
     samples. ``scaling`` is fitted on the training part only and applied to all.
+
+    ``name`` may be a path that ends in .csv or .npz. Of a CSV file with a line of column names, ``targets`` are
+    columns, the last one if left out, and ``inputs`` columns, all the others if left out; of an archive, they are the
+    names of one array each, y and x if left out.
     """
 
-    name: Literal["digits", "breast_cancer", "wine", "iris", "diabetes", "cube", "regression", "line"]
+    name: str
     scaling: Literal["none", "standard", "min_max"] = "standard"
     validation: Fraction = 0.15
     test: Fraction = 0.2
     training: Count | None = None
     split_seed: Index = 0
+    inputs: tuple[str, ...] = ()
+    targets: tuple[str, ...] = ()
+
+    @property
+    def is_file(self) -> bool:
+        """Whether this is a user's own file."""
+        return self.name.endswith((".csv", ".npz"))
 
     def check(self) -> None:
+        if not self.is_file and self.name not in DATA:
+            raise unknown("data", self.name, (*DATA, "FILE.csv", "FILE.npz"))
+        if not self.is_file and (self.inputs or self.targets):
+            raise InvalidInput(f"data {self.name}: inputs and targets are named in a file of one's own only")
         if self.validation + self.test >= 1:
             raise InvalidInput(
                 f"data {self.name}: validation {self.validation} + test {self.test} leave nothing to train on"

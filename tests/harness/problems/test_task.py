@@ -88,7 +88,7 @@ def test_quadratic_has_the_condition_number_asked_for(rotated):
     [
         ({"loss": MeanSquaredError()}, "targets of the outputs' shape"),
         ({"loss": BinaryCrossEntropy()}, "targets of the outputs' shape"),
-        ({"model": (Dense(9),)}, "as many outputs as classes"),
+        ({"model": (Dense(9),)}, "an output for each"),
     ],
 )
 def test_a_loss_that_does_not_fit_the_data_is_refused(change, says):
