@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 from markupsafe import Markup
-from matplotlib.ticker import MaxNLocator
 
 from harness.judge.convergence import Run, Trial
 from harness.judge.speed import Floats
@@ -19,7 +19,6 @@ LEAD = (
     "backends of a figure share one colour scale. Blank: zero, not finite, or after a divergence."
 )
 Layout = tuple[object, ...]  # tensors and steps
-COLOURS = "viridis"
 WIDTH, ROW, MARGINS = 280.0, 17.0, (84.0, 8.0, 30.0, 2.0)
 
 
@@ -51,6 +50,8 @@ def _figure(
         return []
     finite = np.concatenate([logs[np.isfinite(logs)] for *_, logs in maps])
     limits = float(finite.min()), float(finite.max())
+    if limits[0] == limits[1]:  # a single norm, or one that never changes
+        limits = limits[0] - 0.5, limits[1] + 0.5
     recipe, seed = trials[0].cell.recipe, trials[0].runs[0].record.job.cell.seed
     words = material.recipe(recipe)
     panels = []
@@ -64,7 +65,7 @@ def _figure(
         panels,
         note=f"{one.conditions}, seed {seed}.",
         scale=Panel(_scale(limits, f"{name}-scale"), "log₁₀ of the norm"),
-        command=commands.replay(material, trials[0].runs[0].record.key),
+        again=commands.again(material, (trial.runs[0].record for trial, *_ in maps)),
         folded=folded,
         smallest=250,
     )
@@ -74,11 +75,10 @@ def _figure(
 def _norms(run: Run) -> tuple[list[str], Floats, Floats]:
     """Tensors, steps, and log₁₀ of the norms: one row a tensor, nan where there is none."""
     rows = run.record.series("gradient_norm")
-    tensors = list(dict.fromkeys(rows["tensor"].astype(str)))
-    steps = np.unique(rows["step"].to_numpy())
+    places, names = pd.factorize(rows["tensor"])
+    tensors, steps = [str(name) for name in names], np.unique(rows["step"].to_numpy())
     logs = np.full((len(tensors), steps.size), np.nan)
     values = rows["value"].to_numpy()
-    places = rows["tensor"].astype(str).map({tensor: row for row, tensor in enumerate(tensors)}).to_numpy()
     usable = np.isfinite(values) & (values > 0)
     at = np.searchsorted(steps, rows["step"].to_numpy())
     logs[places[usable], at[usable]] = np.log10(values[usable])
@@ -90,32 +90,22 @@ class _Sheet:
 
     def __init__(self, tensors: Sequence[str], steps: Floats) -> None:
         half = float(np.diff(steps).min()) / 2 if steps.size > 1 else 0.5
-        self.drawn = canvas.axes(WIDTH, ROW * len(tensors) + MARGINS[2] + MARGINS[3], MARGINS)
-        self.image = self.drawn.imshow(
-            np.zeros((len(tensors), steps.size)),
-            cmap=COLOURS,
-            aspect="auto",
-            interpolation="none",
-            extent=(steps[0] - half, steps[-1] + half, len(tensors) - 0.5, -0.5),
-        )
-        ticks = MaxNLocator(4, steps=[1, 2, 5, 10], integer=True).tick_values(0, steps[-1])
-        across = {x: f"{x:g}" for x in ticks if steps[0] <= x <= steps[-1]}
-        canvas.frame(self.drawn, across, dict(enumerate(tensors)), "step")
+        size = WIDTH, ROW * len(tensors) + MARGINS[2] + MARGINS[3]
+        across, up = (steps[0] - half, steps[-1] + half), (len(tensors) - 0.5, -0.5)
+        self.drawing = canvas.Drawing(size, MARGINS, across, up)
+        inside = [step for step in canvas.ticks(0, float(steps[-1])) if step == int(step) and step >= steps[0]]
+        self.drawing.scale_across(inside, "step")
+        self.drawing.scale_up(dict(enumerate(tensors)))
 
     def svg(self, logs: Floats, limits: tuple[float, float], name: str, title: str) -> Markup:
         """One map; what is not finite stays blank."""
-        self.image.set_data(np.ma.masked_invalid(logs))
-        self.image.set_clim(*limits)
-        return canvas.svg(self.drawn, name, title)
+        low, high = limits
+        return self.drawing.svg(name, title, self.drawing.image((logs - low) / (high - low)))
 
 
 def _scale(limits: tuple[float, float], name: str) -> Markup:
     """The colour scale that the panels share."""
-    drawn = canvas.axes(220, 34, (14, 14, 20, 2))
-    ramp = np.linspace(0, 1, 128)[None, :]
-    drawn.imshow(ramp, cmap=COLOURS, aspect="auto", interpolation="none", extent=(*limits, 0, 1))
-    drawn.set_yticks([])
-    drawn.xaxis.set_major_locator(MaxNLocator(4))
-    drawn.grid(visible=False)
-    drawn.spines[:].set_visible(False)
-    return canvas.svg(drawn, name, f"Colours from {number(limits[0])} to {number(limits[1])}")
+    drawing = canvas.Drawing((220, 34), (14, 14, 20, 2), limits, (0, 1))
+    drawing.scale_across(canvas.ticks(*limits), "")
+    ramp = drawing.image(np.linspace(0, 1, 128)[None, :])
+    return drawing.svg(name, f"Colours from {number(limits[0])} to {number(limits[1])}", ramp)
