@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 from markupsafe import Markup
+from matplotlib.ticker import MaxNLocator
 
 from harness.judge.convergence import Run, Trial
 from harness.judge.speed import Floats
@@ -19,6 +20,7 @@ LEAD = (
     "backends of a figure share one colour scale. Blank: zero, not finite, or after a divergence."
 )
 Layout = tuple[object, ...]  # tensors and steps
+COLOURS = "viridis"
 WIDTH, ROW, MARGINS = 280.0, 17.0, (84.0, 8.0, 30.0, 2.0)
 
 
@@ -90,22 +92,32 @@ class _Sheet:
 
     def __init__(self, tensors: Sequence[str], steps: Floats) -> None:
         half = float(np.diff(steps).min()) / 2 if steps.size > 1 else 0.5
-        size = WIDTH, ROW * len(tensors) + MARGINS[2] + MARGINS[3]
-        across, up = (steps[0] - half, steps[-1] + half), (len(tensors) - 0.5, -0.5)
-        self.drawing = canvas.Drawing(size, MARGINS, across, up)
-        inside = [step for step in canvas.ticks(0, float(steps[-1])) if step == int(step) and step >= steps[0]]
-        self.drawing.scale_across(inside, "step")
-        self.drawing.scale_up(dict(enumerate(tensors)))
+        self.drawn = canvas.axes(WIDTH, ROW * len(tensors) + MARGINS[2] + MARGINS[3], MARGINS)
+        self.image = self.drawn.imshow(
+            np.zeros((len(tensors), steps.size)),
+            cmap=COLOURS,
+            aspect="auto",
+            interpolation="none",
+            extent=(steps[0] - half, steps[-1] + half, len(tensors) - 0.5, -0.5),
+        )
+        ticks = MaxNLocator(4, steps=[1, 2, 5, 10], integer=True).tick_values(0, steps[-1])
+        across = {x: f"{x:g}" for x in ticks if steps[0] <= x <= steps[-1]}
+        canvas.frame(self.drawn, across, dict(enumerate(tensors)), "step")
 
     def svg(self, logs: Floats, limits: tuple[float, float], name: str, title: str) -> Markup:
         """One map; what is not finite stays blank."""
-        low, high = limits
-        return self.drawing.svg(name, title, self.drawing.image((logs - low) / (high - low)))
+        self.image.set_data(np.ma.masked_invalid(logs))
+        self.image.set_clim(*limits)
+        return canvas.svg(self.drawn, name, title)
 
 
 def _scale(limits: tuple[float, float], name: str) -> Markup:
     """The colour scale that the panels share."""
-    drawing = canvas.Drawing((220, 34), (14, 14, 20, 2), limits, (0, 1))
-    drawing.scale_across(canvas.ticks(*limits), "")
-    ramp = drawing.image(np.linspace(0, 1, 128)[None, :])
-    return drawing.svg(name, f"Colours from {number(limits[0])} to {number(limits[1])}", ramp)
+    drawn = canvas.axes(220, 34, (14, 14, 20, 2))
+    ramp = np.linspace(0, 1, 128)[None, :]
+    drawn.imshow(ramp, cmap=COLOURS, aspect="auto", interpolation="none", extent=(*limits, 0, 1))
+    drawn.set_yticks([])
+    drawn.xaxis.set_major_locator(MaxNLocator(4))
+    drawn.grid(visible=False)
+    drawn.spines[:].set_visible(False)
+    return canvas.svg(drawn, name, f"Colours from {number(limits[0])} to {number(limits[1])}")

@@ -1,10 +1,13 @@
 """The drawing of loss curves, on a frame that all panels of a setting share."""
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from markupsafe import Markup
+from matplotlib.artist import Artist
+from matplotlib.ticker import LogLocator, MaxNLocator
 
 from harness.judge.speed import Floats
 from harness.report import canvas
@@ -29,53 +32,70 @@ class Sheet:
 
     def __init__(self, curves: Sequence[Curve]) -> None:
         self.limits, self.logarithmic = _limits(curves)
+        low, high = self.limits
+        self.drawn = canvas.axes(WIDTH, HEIGHT, MARGINS)
+        if self.logarithmic:
+            self.drawn.set_yscale("log")
         end = max(float(curve.steps[-1]) for curve in curves)
-        axes = "y" if self.logarithmic else ""
-        self.drawing = canvas.Drawing((WIDTH, HEIGHT), MARGINS, (0.0, end * 1.03 or 1.0), self.limits, axes)
-        up = canvas.log_ticks(*self.limits) if self.logarithmic else canvas.ticks(*self.limits)
-        for y in self.drawing.y(np.array([self.limits[0], *up])).tolist():
-            ends = [(self.drawing.left, y), (self.drawing.right, y)]
-            self.drawing.add(canvas.path(ends, f'stroke="{canvas.LINE}" stroke-width="0.8"'))
-        self.drawing.scale_across([step for step in canvas.ticks(0, end) if step == int(step)], "step")
-        name = "loss, logarithmic" if self.logarithmic else "loss"
-        self.drawing.scale_up({y: f"{y:g}" for y in up}, name=name)
+        self.drawn.set_ylim(low, high)
+        self.drawn.set_xlim(0, end * 1.03 or 1.0)
+        up = {y: f"{y:g}" for y in self._ticks() if low <= y <= high}
+        ticks = MaxNLocator(4, steps=[1, 2, 5, 10], integer=True).tick_values(0, end)
+        across = {x: f"{x:g}" for x in ticks if 0 <= x <= end}
+        for y in (low, *up):
+            self.drawn.axhline(y, color=canvas.LINE, lw=0.8, zorder=0)
+        canvas.frame(self.drawn, across, up, "step", "loss, logarithmic" if self.logarithmic else "loss")
 
     def svg(self, curves: Sequence[Curve], name: str, title: str) -> Markup:
         """One panel. Lines are nested, the last on top and thinnest, so that none hides another."""
-        lines = [self._curve(curve, len(curves) - 1 - place) for place, curve in enumerate(curves)]
-        crosses = [self._crosses(curve, len(curves) - 1 - place) for place, curve in enumerate(curves)]
-        return self.drawing.svg(name, title, self.drawing.clipped(lines) + "".join(crosses))
+        drawn = [artist for place, curve in enumerate(curves) for artist in self._curve(curve, len(curves) - 1 - place)]
+        drawn += [artist for place, c in enumerate(curves) for artist in self._crosses(c, len(curves) - 1 - place)]
+        panel = canvas.svg(self.drawn, name, title)
+        for artist in drawn:
+            artist.remove()
+        return panel
 
-    def _curve(self, curve: Curve, below: int) -> str:
+    def _curve(self, curve: Curve, below: int) -> list[Artist]:
         """A line and, where seeds differ, its band."""
         colour = canvas.series(curve.contender.series)
-        style = f'fill="none" stroke="{colour}" stroke-width="{1.4 + 1.6 * below:.1f}"'
-        line = canvas.path(self._points(curve.steps, curve.median), style)
+        median = np.where(np.isfinite(curve.median), curve.median, np.nan)
+        artists: list[Artist] = [*self.drawn.plot(curve.steps, median, color=colour, lw=1.4 + 1.6 * below)]
         shown = np.isfinite(curve.low)
-        if np.array_equal(curve.low, curve.high):
-            return line
-        steps, low, high = curve.steps[shown], curve.low[shown], np.minimum(curve.high[shown], self._above)
-        around = self._points(np.concatenate([steps, steps[::-1]]), np.concatenate([low, high[::-1]]))
-        return line + canvas.path(around, f'fill="{colour}" fill-opacity="0.13"', closed=True)
+        if not np.array_equal(curve.low, curve.high):
+            low, high = curve.low[shown], np.minimum(curve.high[shown], self._above)
+            artists.append(self.drawn.fill_between(curve.steps[shown], low, high, color=colour, alpha=0.13, lw=0))
+        return artists
 
-    def _crosses(self, curve: Curve, below: int) -> str:
+    def _crosses(self, curve: Curve, below: int) -> list[Artist]:
         """A cross where a run diverged, at its last loss or at the top of the frame."""
-        style = f'stroke="{canvas.series(curve.contender.series)}" stroke-width="{2.2 + 2 * below:.1f}"'
-        arm, drawn = 4.0 + below, ""
-        for step, loss in curve.diverged:
-            ((x, y),) = self._points(np.array([step]), np.array([min(loss, self.limits[1])])).tolist()
-            for turn in (1, -1):
-                drawn += canvas.path([(x - arm, y - turn * arm), (x + arm, y + turn * arm)], style)
-        return drawn
-
-    def _points(self, steps: Floats, losses: Floats) -> Floats:
-        return np.column_stack([self.drawing.x(steps), self.drawing.y(losses)])
+        colour = canvas.series(curve.contender.series)
+        return [
+            artist
+            for step, loss in curve.diverged
+            for artist in self.drawn.plot(
+                [step],
+                [min(loss, self.limits[1])],
+                "x",
+                ms=8 + 2 * below,
+                mew=2.2 + 2 * below,
+                color=colour,
+                clip_on=False,
+            )
+        ]
 
     @property
     def _above(self) -> float:
         """A loss outside the frame."""
         low, high = self.limits
         return high * 10 if self.logarithmic else 2 * high - low
+
+    def _ticks(self) -> Floats:
+        low, high = self.limits
+        if not self.logarithmic:
+            return np.asarray(MaxNLocator(4).tick_values(low, high))
+        decades = math.log10(high / low)
+        subs = (1.0, 2.0, 5.0) if decades < 1.5 else (1.0, 3.0) if decades < 3 else (1.0,)
+        return np.asarray(LogLocator(subs=subs, numticks=6).tick_values(low, high))
 
 
 def _limits(curves: Sequence[Curve]) -> tuple[tuple[float, float], bool]:

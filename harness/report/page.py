@@ -11,7 +11,7 @@ from markupsafe import Markup, escape
 
 from harness.problems import data
 from harness.problems import task as tasks
-from harness.report import circumstances, commands, convergence, gradients, same_maths, speed, summary
+from harness.report import canvas, circumstances, commands, convergence, gradients, same_maths, speed, summary
 from harness.report.material import Material, read, setting
 from harness.report.section import Section
 from harness.report.words import counted, listed, problem_name
@@ -45,7 +45,8 @@ def write(runs: Sequence[Path], out: Path) -> Path:
     there are no records.
     """
     material = read(runs, out)
-    sections = [part(material) for part in SECTIONS]
+    with canvas.style():
+        sections = [part(material) for part in SECTIONS]
     content = {
         "abouts": material.abouts,
         "contenders": list(material.contenders.values()),

@@ -1,10 +1,12 @@
 """Step times and first calls as drawings."""
 
-import dataclasses
 import math
 from collections.abc import Sequence
 
-from harness.judge.speed import First, Group, Steady
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+from harness.judge.speed import First, Group
 from harness.report import canvas, commands
 from harness.report.material import Material, Setting
 from harness.report.section import Figure, Panel
@@ -19,23 +21,26 @@ def step_times(material: Material, one: Setting, groups: Sequence[Group], name: 
     row, gap = 9.0 * len(contenders) + 12, 9.0
     height = row * len(groups) + 52
     labels = [label(material, group, groups) for group in groups]
-    seconds = [(s.seconds.value, s.seconds.low, s.seconds.high) for group in groups for s in group.steady]
-    found = [value / size for values in seconds for value in values if math.isfinite(value)]
-    low, high = _spread(min(found), max(found))
-    up = (len(groups) - 0.5) * row, -0.5 * row
-    drawing = canvas.Drawing((400, height), (canvas.room(labels), 14, 36, 16), (low, high), up, "x")
-    drawing.scale_across(canvas.log_ticks(low, high), f"{words} a step, logarithmic", lines=True)
-    drawing.scale_up({line * row: text for line, text in enumerate(labels)}, canvas.INK)
+    drawn = canvas.axes(400, height, (canvas.room(labels), 14, 36, 16))
     for line, group in enumerate(groups):
-        if line:
-            y = float(drawing.y((line - 0.5) * row))
-            ends = [(drawing.left, y), (drawing.right, y)]
-            drawing.add(canvas.path(ends, f'stroke="{canvas.LINE}" stroke-width="0.8"'))
         for steady in group.steady:
             contender = material.of(steady.job)
-            y = float(drawing.y(line * row + (lanes[contender.name] - (len(lanes) - 1) / 2) * gap))
-            drawing.add(_point(drawing, steady, y, size, canvas.series(contender.series)))
-    panel = Panel(drawing.svg(name, f"Step times on {one.name}, {one.step_conditions}"))
+            y = line * row + (lanes[contender.name] - (len(lanes) - 1) / 2) * gap
+            colour, seconds = canvas.series(contender.series), steady.seconds
+            drawn.plot([seconds.low / size, seconds.high / size], [y, y], color=colour, lw=2.2, alpha=0.45)
+            hollow = canvas.PAPER if steady.composed else colour
+            drawn.plot([seconds.value / size], [y], "o", ms=6.5, mfc=hollow, mec=colour, mew=1.6)
+    for line in range(len(groups) - 1):
+        drawn.axhline((line + 0.5) * row, color=canvas.LINE, lw=0.8)
+    drawn.set_ylim((len(groups) - 0.5) * row, -0.5 * row)
+    drawn.set_yticks([line * row for line in range(len(groups))])
+    drawn.set_yticklabels(labels, color=canvas.INK)
+    drawn.set_xscale("log")
+    _log_ticks(drawn)
+    drawn.grid(visible=False, axis="y")
+    drawn.spines["left"].set_visible(False)
+    drawn.set_xlabel(f"{words} a step, logarithmic")
+    panel = Panel(canvas.svg(drawn, name, f"Step times on {one.name}, {one.step_conditions}"))
     return Figure(
         name,
         f"Step time, {one.name}",
@@ -46,17 +51,16 @@ def step_times(material: Material, one: Setting, groups: Sequence[Group], name: 
     )
 
 
-def _spread(low: float, high: float) -> tuple[float, float]:
-    """An axis with room at its ends, and long enough that at least two round numbers show."""
-    return min(low / 1.06, high / 4), high * 1.06
-
-
-def _point(drawing: canvas.Drawing, steady: Steady, y: float, size: float, colour: str) -> str:
-    """A step time with its interval; hollow where code is composed."""
-    value, low, high = (float(drawing.x(s / size)) for s in dataclasses.astuple(steady.seconds))
-    line = canvas.path([(low, y), (high, y)], f'stroke="{colour}" stroke-width="2.2" stroke-opacity="0.45"')
-    fill = canvas.PAPER if steady.composed else colour
-    return f'{line}<circle cx="{value:.1f}" cy="{y:.1f}" r="3.2" fill="{fill}" stroke="{colour}" stroke-width="1.6"/>'
+def _log_ticks(drawn: Axes) -> None:
+    """Ticks as dense as their labels allow, and room enough that at least two show."""
+    low, high = drawn.get_xlim()
+    low = min(low, high / 4)
+    drawn.set_xlim(low, high)
+    decades = math.log10(high / low)
+    subs = (1.0, 2.0, 5.0) if decades < 1.4 else (1.0, 3.0) if decades < 2.5 else (1.0,)
+    drawn.xaxis.set_major_locator(LogLocator(subs=subs))
+    drawn.xaxis.set_minor_locator(NullLocator())
+    drawn.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
 
 
 def first_calls(material: Material, one: Setting, firsts: Sequence[First], name: str) -> Figure:
@@ -68,21 +72,21 @@ def first_calls(material: Material, one: Setting, firsts: Sequence[First], name:
         material.of(first.record.job).name + (f", {material.recipe(first.record.job.cell.recipe)}" if several else "")
         for first in firsts
     ]
-    longest = max(sum(seconds) for seconds in phases) / size
-    margins, height = (canvas.room(names), 40.0, 36.0, 8.0), 26.0 * len(firsts) + 52
-    drawing = canvas.Drawing((400, height), margins, (0, longest * 1.05), (len(firsts) - 0.4, -0.6))
-    drawing.scale_across(canvas.ticks(0, longest * 1.05), f"{words} until the first step is made", lines=True)
-    drawing.scale_up(dict(enumerate(names)), canvas.INK)
+    drawn = canvas.axes(400, 26 * len(firsts) + 52, (canvas.room(names), 40, 36, 8))
     for line, (first, seconds) in enumerate(zip(firsts, phases, strict=True)):
-        colour, begin = canvas.series(material.of(first.record.job).series), 0.0
-        top, bottom = (float(drawing.y(line + half)) for half in (-0.3, 0.3))
+        contender, begin = material.of(first.record.job), 0.0
         for length, shade in zip(seconds, (0.3, 0.6, 1.0), strict=True):
-            left, right = float(drawing.x(begin)), float(drawing.x(begin + length / size))
-            box = f'x="{left:.1f}" y="{top:.1f}" width="{right - left:.1f}" height="{bottom - top:.1f}"'
-            drawing.add(f'<rect {box} fill="{colour}" fill-opacity="{shade}"/>')
+            colour = canvas.series(contender.series)
+            drawn.barh(line, length / size, left=begin, height=0.6, color=colour, alpha=shade, lw=0)
             begin += length / size
-        drawing.text(float(drawing.x(begin)) + 4, (top + bottom) / 2, f"{begin:.3g}", "start")
-    panel = Panel(drawing.svg(name, f"First call on {one.name}, {one.step_conditions}"))
+        drawn.text(begin, line, f" {begin:.3g}", va="center", color=canvas.SOFT)
+    drawn.set_ylim(len(firsts) - 0.4, -0.6)
+    drawn.set_xlim(left=0)
+    drawn.set_yticks(range(len(firsts)))
+    drawn.set_yticklabels(names, color=canvas.INK)
+    drawn.grid(visible=False, axis="y")
+    drawn.set_xlabel(f"{words} until the first step is made")
+    panel = Panel(canvas.svg(drawn, name, f"First call on {one.name}, {one.step_conditions}"))
     recipes = sorted({material.recipe(first.record.job.cell.recipe) for first in firsts})
     return Figure(
         name,
