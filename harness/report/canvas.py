@@ -80,7 +80,9 @@ def frame(drawn: Axes, across: Mapping[float, str], up: Mapping[float, str], bel
         drawn.annotate(text, (left, y), xytext=(-5, 0), ha="right", va="center", fontsize=FONT - 1, **apart)
     drawn.annotate(below, (0.5, 0), xycoords="axes fraction", xytext=(0, -17), ha="center", va="top", **apart)
     if beside:
-        left_edge = -drawn.get_position().x0 * drawn.figure.get_figwidth() * 72
+        figure = drawn.get_figure(root=True)
+        assert figure is not None
+        left_edge = -drawn.get_position().x0 * figure.get_figwidth() * 72
         place: dict[str, Any] = {"xycoords": "axes fraction", "xytext": (left_edge + 7, 0), "rotation": 90}
         drawn.annotate(beside, (0, 0.5), ha="center", va="center", **place, **apart)
 
