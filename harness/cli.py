@@ -29,7 +29,7 @@ from harness.problems.catalogue import problem_name
 from harness.spec.base import key, to_json, to_toml
 from harness.spec.spellings import recipe_label
 from harness.store import Store
-from harness.study import DEFAULT_THREADS, Study, find_case, find_study, overridden, select
+from harness.study import DEFAULT_THREADS, Selection, Study, find_case, find_study, overridden, select
 
 DIFFERENT, USAGE, NOTHING, OURS, INTERRUPTED = 1, 2, 3, 70, 130
 SCHEMA = 1  # of what --format json prints
@@ -114,27 +114,27 @@ def run(
 ) -> None:
     """Run a study, resumably, then write its report."""
     named = find_study(study, studies.STUDIES)
-    chosen = overridden(
-        named,
-        problems=_texts(problem),
-        optimizers=_texts(optimizer),
-        clips=_texts(clip),
-        penalties=_texts(penalty),
-        decays=_texts(decay),
-        schedules=_texts(schedule),
-        backends=_texts(backend),
-        devices=_texts(device),
-        precisions=_texts(precision, split=True),
-        modes=_texts(mode),
-        seeds=seeds,
-        steps=steps,
-        epochs=epochs,
-        stop=stop,
-    )
+    selections = {
+        "problem": _texts(problem),
+        "optimizer": _texts(optimizer),
+        "clip": _texts(clip),
+        "penalty": _texts(penalty),
+        "decay": _texts(decay),
+        "schedule": _texts(schedule),
+        "backend": _texts(backend),
+        "device": _texts(device),
+        "precision": _texts(precision, split=True),
+        "mode": _texts(mode),
+    }
+    lengths = {"seeds": seeds, "steps": steps, "epochs": epochs, "stop": stop}
+    plural = {name: "penalties" if name == "penalty" else f"{name}s" for name in selections}
+    chosen = overridden(named, **{plural[name]: given for name, given in selections.items()}, **lengths)
+    line = None if study.endswith(".toml") else _line("run", study, **selections, **lengths)
     folder = out_ or _folder(chosen, named)
-    tally = _run(chosen, folder, Settings(threads, limit, _pythons(python)), fresh, retry, dry_run)
-    if tally is None:
+    if dry_run:
+        _select(chosen, Settings(threads, limit, _pythons(python)))
         return
+    tally = _run(chosen, folder, Settings(threads, limit, _pythons(python)), fresh, retry, line)
     if not tally.measured:
         raise NothingMeasured(f"nothing was measured: {tally.others}, see the lines above")
     _write_report([folder], folder)
@@ -142,7 +142,8 @@ def run(
 
 @app.command()
 def agree(
-    full: Annotated[bool, typer.Option("--all", help="beside the pairwise cover, the product")] = False,
+    full: Annotated[bool, typer.Option("--all", help="every pair of all pieces and variants")] = False,
+    product: Annotated[bool, typer.Option("--product", help="the whole product, which takes days")] = False,
     backend: Selector = None,
     optimizer: Selector = None,
     threads: Threads = DEFAULT_THREADS,
@@ -154,10 +155,18 @@ def agree(
     shape: Shape = Format.table,
 ) -> None:
     """Same maths: the largest relative difference per backend against the reference; exit code 1 if too large."""
-    chosen = studies.agreement(full, _texts(backend), _texts(optimizer))
-    folder = out_ or _folder(chosen, studies.agreement(full))
-    tally = _run(chosen, folder, Settings(threads, limit, _pythons(python)), fresh, retry, dry_run=False)
-    assert tally is not None
+    if full and product:
+        raise InvalidInput("give either --all or --product")
+    cover: studies.Cover = "product" if product else "pairs" if full else "short"
+    chosen = studies.agreement(cover, _texts(backend), _texts(optimizer))
+    folder = out_ or _folder(chosen, studies.agreement(cover))
+    line = _line(
+        "agree",
+        *(["--product"] if product else ["--all"] if full else []),
+        backend=_texts(backend),
+        optimizer=_texts(optimizer),
+    )
+    _run(chosen, folder, Settings(threads, limit, _pythons(python)), fresh, retry, line)
     wanted = {key(job) for job in select(chosen, threads, _pythons(python)).jobs}
     verdicts = agreement.judge(record for record in Store.open(folder).records() if record.key in wanted)
     if not any(verdict.tensor for verdict in verdicts):
@@ -212,22 +221,36 @@ def replay(
         raise typer.Exit(DIFFERENT)
 
 
-def _run(
-    study: Study, folder: Path, settings: Settings, fresh: bool, retry: bool, dry_run: bool
-) -> running.Tally | None:
+def _select(study: Study, settings: Settings) -> Selection:
+    """What a study runs here, told with what it leaves out and how long it takes."""
     selection = select(study, settings.threads, settings.pythons)
     for backend, reason in selection.unavailable.items():
         _say(f"left out: {backend}: {reason}")
     expected = estimate.total(selection.jobs, settings.threads)
     jobs = f"{len(selection.jobs)} {'job' if len(selection.jobs) == 1 else 'jobs'}"
     _say(f"{study.name}: {jobs}, about {expected:.0f} s if none is done yet")
-    if dry_run:
-        return None
-    with Store.create(folder, {"study": msgspec.json.decode(to_json(study))}, fresh) as store:
+    return selection
+
+
+def _run(
+    study: Study, folder: Path, settings: Settings, fresh: bool, retry: bool, line: list[str] | None
+) -> running.Tally:
+    selection = _select(study, settings)
+    about = {"study": msgspec.json.decode(to_json(study)), "line": line}
+    with Store.create(folder, about, fresh) as store:
         tally = running.run(study.name, selection, store, settings, retry, err)
     _say(tally.sentence())
     _say_all([f"  {trouble}" for trouble in tally.troubles])
     return tally
+
+
+def _line(*words: str, **options: tuple[str, ...] | int | str | None) -> list[str]:
+    """The words that ask for a selection again, options as they were given."""
+    asked: list[str] = list(words)
+    for name, given in options.items():
+        for value in given if isinstance(given, tuple) else () if given is None else (given,):
+            asked += [f"--{name}", str(value)]
+    return asked
 
 
 def _folder(chosen: Study, named: Study) -> Path:

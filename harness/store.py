@@ -47,6 +47,7 @@ class Mark(TypedDict):
 
     schema: int
     study: NotRequired[dict[str, Any] | None]
+    line: NotRequired[list[str] | None]  # the words of the command line that made it
 
 
 class _Head(msgspec.Struct, frozen=True):

@@ -1,5 +1,8 @@
 """The named studies, and the sets of jobs behind ``agree``."""
 
+from collections.abc import Sequence
+from typing import Literal
+
 from allpairspy import AllPairs
 from msgspec.structs import replace
 
@@ -46,6 +49,10 @@ EVERY_SCHEDULE = (
     "one_cycle",
     "plateau[patience=1,every=2]",
 )
+Cover = Literal["short", "pairs", "product"]
+AGREEMENT: dict[Cover, str] = {"short": "agreement", "pairs": "agreement-all", "product": "agreement-product"}
+# Optimizers, sequences of gradients, clips, penalties, decays, schedules.
+Row = tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...], tuple[str, ...], tuple[str, ...], tuple[str, ...]]
 SEQUENCES = ("random-gradients", "random-gradients-1e-4")
 UPDATES, TRAINING_STEPS = 20, 100
 EPOCHS = 5  # of the quickstart: 155 steps
@@ -95,44 +102,69 @@ def worked_cases() -> Study:
     )
 
 
-def agreement(full: bool, backends: tuple[str, ...] = (), optimizers: tuple[str, ...] = ()) -> Study:
-    """Every piece with every other on shared gradients: a cover of all pairs, in ``full`` the product too.
+def agreement(cover: Cover = "short", backends: tuple[str, ...] = (), optimizers: tuple[str, ...] = ()) -> Study:
+    """Every variant of every optimizer among the other pieces, on shared gradients of two scales; and real training.
 
-    The cover takes every variant of every optimizer, the product each optimizer as its spelling gives it.
+    ``short``: every variant once, in turn with rows that hold every pair of the other pieces and scales. ``pairs``:
+    every pair, the variants among them. ``product``: the optimizers as spelt with everything, beside the short cover.
 
-    And in both, every network and function with its own recipe for 100 real steps, and float32.
+    And in all of them every network and function with its own recipe for 100 real steps, and float32.
     """
     others = tuple(name for name in backends if name != "reference")
     if backends and not others:
         raise InvalidInput("the reference is what others are compared with: name another backend")
     backends = ("reference", *others) if others else ()
-    rows: list[tuple[tuple[str, ...], ...]] = []
-    variants: tuple[str, ...] = ()
-    for decays, chosen in _by_decay(optimizers or VARIANTS).items():
-        axes = (SEQUENCES, tuple(chosen), EVERY_CLIP, EVERY_PENALTY, decays, EVERY_SCHEDULE)
-        rows += [tuple((choice,) for choice in row) for row in AllPairs([list(axis) for axis in axes])]
-        variants += tuple(chosen)
-    if full:
-        for decays, chosen in _by_decay(optimizers or PLAIN).items():
-            rows.append((SEQUENCES, tuple(chosen), EVERY_CLIP, EVERY_PENALTY, decays, EVERY_SCHEDULE))
-    real = tuple(name for name, case in CATALOGUE.items() if not isinstance(case.problem, RandomGradients))
     updates = Agreement(gradients=False)
     grids: list[Grid] = []
-    for problems, names, clips, penalties, decays, schedules in rows:
-        one = Grid(updates, problems, names, clips, penalties, decays, schedules, backends, steps=UPDATES)
-        grids += _beside_reference(one)
+    variants: tuple[str, ...] = ()
+    for decays, chosen in _by_decay(optimizers or VARIANTS).items():
+        variants += chosen
+        for row in _pairs(chosen, decays) if cover == "pairs" else _rounds(chosen, decays):
+            grids += _beside_reference(_grid(updates, row, backends))
+    if cover == "product":
+        for decays, chosen in _by_decay(optimizers or PLAIN).items():
+            row = (chosen, SEQUENCES, EVERY_CLIP, EVERY_PENALTY, decays, EVERY_SCHEDULE)
+            grids += _beside_reference(_grid(updates, row, backends))
+    real = tuple(name for name, case in CATALOGUE.items() if not isinstance(case.problem, RandomGradients))
     grids += _beside_reference(Grid(Agreement(), real, backends=backends, steps=TRAINING_STEPS))
-    single = Grid(updates, SEQUENCES, variants, backends=others, precisions=("float32",), steps=UPDATES)
-    grids += [single, replace(single, backends=("reference",), precisions=("float64",))]
-    return Study("agreement-all" if full else "agreement", "every backend against the reference", tuple(grids))
+    for place, sequence in enumerate(SEQUENCES):
+        some = variants if cover == "pairs" else variants[place :: len(SEQUENCES)]
+        if some:
+            single = Grid(updates, (sequence,), some, backends=others, precisions=("float32",), steps=UPDATES)
+            grids += [single, replace(single, backends=("reference",), precisions=("float64",))]
+    return Study(AGREEMENT[cover], "every backend against the reference", tuple(grids))
 
 
-def _by_decay(optimizers: tuple[str, ...]) -> dict[tuple[str, ...], list[str]]:
+def _pairs(variants: tuple[str, ...], decays: tuple[str, ...]) -> list[Row]:
+    """Rows that together hold every pair of a variant, a scale, a clip, a penalty, a decay and a schedule."""
+    axes = (variants, SEQUENCES, EVERY_CLIP, EVERY_PENALTY, decays, EVERY_SCHEDULE)
+    return [_row(row) for row in AllPairs([list(axis) for axis in axes])]
+
+
+def _rounds(variants: tuple[str, ...], decays: tuple[str, ...]) -> list[Row]:
+    """Each variant once or more, and every pair of the other pieces at least once."""
+    axes = (SEQUENCES, EVERY_CLIP, EVERY_PENALTY, decays, EVERY_SCHEDULE)
+    rows = list(AllPairs([list(axis) for axis in axes]))
+    length = max(len(variants), len(rows))
+    return [_row((variants[i % len(variants)], *rows[i % len(rows)])) for i in range(length)]
+
+
+def _row(choices: Sequence[str]) -> Row:
+    variant, sequence, clip, penalty, decay, schedule = ((choice,) for choice in choices)
+    return variant, sequence, clip, penalty, decay, schedule
+
+
+def _grid(measure: Agreement, row: Row, backends: tuple[str, ...]) -> Grid:
+    optimizers, problems, clips, penalties, decays, schedules = row
+    return Grid(measure, problems, optimizers, clips, penalties, decays, schedules, backends, steps=UPDATES)
+
+
+def _by_decay(optimizers: tuple[str, ...]) -> dict[tuple[str, ...], tuple[str, ...]]:
     """Variants by the decays that they are combined with: every one, or the one that the spelling brings (adamw)."""
-    found: dict[tuple[str, ...], list[str]] = {}
+    found: dict[tuple[str, ...], tuple[str, ...]] = {}
     for optimizer, brought in selectors.optimizers(optimizers):
         decays = EVERY_DECAY if isinstance(brought, NoDecay) else (short(brought),)
-        found.setdefault(decays, []).append(short(optimizer))
+        found[decays] = (*found.get(decays, ()), short(optimizer))
     return found
 
 

@@ -65,6 +65,9 @@ class Study(Spec, frozen=True):
 def overridden(study: Study, **changes: Any) -> Study:
     """The study with some selections replaced in every grid (those given as None or empty are kept)."""
     given = {name: value for name, value in changes.items() if value not in (None, ())}
+    for name, value in given.items():
+        if isinstance(value, tuple) and not any(text.strip(" ,") for text in value):
+            raise InvalidInput(f"{name}: {', '.join(map(repr, value))} selects nothing: the selection is empty")
     if "steps" in given and "epochs" in given:
         raise InvalidInput("give either --steps or --epochs")
     if "steps" in given or "epochs" in given:
@@ -104,7 +107,8 @@ def select(study: Study, threads: int = DEFAULT_THREADS, pythons: Mapping[str, s
             continue
         job = Job(cell, measure, environment.fingerprint(python, cell.backend, cell.problem, threads))
         found.setdefault(key(job), job)
-    if not found:
+    alone = all(job.cell.backend == "reference" for job in found.values())
+    if not found or (alone and unavailable):
         why = "; ".join(f"{name}: {reason}" for name, reason in unavailable.items()) or "no backend fits it"
         raise InvalidInput(f"the selection of {study.name} is empty ({why})")
     return Selection(list(found.values()), unavailable)
@@ -116,22 +120,22 @@ def cells(grid: Grid) -> list[Cell]:
     for name in selectors.names(grid.problems):
         case = find_case(name)
         task = tasks.make(case.problem)
-        budget = _budget(grid, case)
-        tasks.batch_size(task.samples, budget)
+        length = budget(grid, case)
+        tasks.batch_size(task.samples, length)
         for recipe in recipes(grid, case):
             for piece in (recipe.penalty, recipe.decay):
                 if not isinstance(piece, NoPenalty | NoDecay):
                     touched(piece.on, task.parameters)
-            found += _cells(grid, case, recipe, budget)
+            found += _cells(grid, case, recipe, length)
     return found
 
 
-def _cells(grid: Grid, case: Case, recipe: Recipe, budget: Budget) -> list[Cell]:
+def _cells(grid: Grid, case: Case, recipe: Recipe, length: Budget) -> list[Cell]:
     axes = itertools.product(
         range(grid.seeds), selectors.names(grid.devices), grid.precisions, selectors.names(grid.modes), _backends(grid)
     )
     return [
-        Cell(case.problem, recipe, budget, backend, grid.implementation, device, precision, mode, seed)
+        Cell(case.problem, recipe, length, backend, grid.implementation, device, precision, mode, seed)
         for seed, device, precision, mode, backend in axes
         if _fits(grid, backend, device, precision, mode)
     ]
@@ -218,7 +222,8 @@ def _text(name: str) -> str:
         raise InvalidInput(f"cannot read {name}: it is no UTF-8 text. Give a TOML file, see gradgauge show") from None
 
 
-def _budget(grid: Grid, case: Case) -> Budget:
+def budget(grid: Grid, case: Case) -> Budget:
+    """A grid's length and batches, the case's where it has none."""
     own = case.budget
     steps, epochs = grid.steps, grid.epochs
     if steps is None and epochs is None:

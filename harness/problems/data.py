@@ -10,7 +10,20 @@ from harness.problems import files
 from harness.spec.problem import DataSet
 
 Floats = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
+Rows = np.ndarray[tuple[int, ...], np.dtype[np.int64]]
 Targets = np.ndarray  # int64 labels (n,), or float64 (n, outputs)
+
+# The shape of each set's inputs: known without loading it, which takes a second where scikit-learn has to be imported.
+SHAPES: dict[str, tuple[int, ...]] = {
+    "digits": (1797, 64),
+    "breast_cancer": (569, 30),
+    "wine": (178, 13),
+    "iris": (150, 4),
+    "diabetes": (442, 10),
+    "cube": (256, 2, 2, 2),
+    "regression": (100, 10),
+    "line": (100, 1),
+}
 
 
 class Part(NamedTuple):
@@ -26,14 +39,25 @@ def load(data: DataSet) -> dict[str, Part]:
     The split is stratified by nothing and depends on ``split_seed`` alone; the scaling is fitted on the
     training part.
     """
-    x, y = files.read(data) if data.is_file else _raw(data.name)
-    shuffled = np.random.default_rng(data.split_seed).permutation(len(x))
-    n_test, n_validation = round(len(x) * data.test), round(len(x) * data.validation)
+    x, y = _raw(data)
+    rows = split(data)
+    shift, scale = _scaling(data.scaling, x[rows.get("training", [])])
+    return {name: Part((x[i] - shift) / scale, y[i]) for name, i in rows.items()}
+
+
+def shape(data: DataSet) -> tuple[int, ...]:
+    """The shape of a set's inputs, samples first."""
+    return _raw(data)[0].shape if data.is_file else SHAPES[data.name]
+
+
+def split(data: DataSet) -> dict[str, Rows]:
+    """The samples of each part that has any, by their places in the set."""
+    samples = shape(data)[0]
+    shuffled = np.random.default_rng(data.split_seed).permutation(samples)
+    n_test, n_validation = round(samples * data.test), round(samples * data.validation)
     test, validation, training = np.split(shuffled, [n_test, n_test + n_validation])
-    training = training[: data.training]
-    shift, scale = _scaling(data.scaling, x[training])
-    rows = {"training": training, "validation": validation, "test": test}
-    return {name: Part((x[i] - shift) / scale, y[i]) for name, i in rows.items() if len(i)}
+    parts = {"training": training[: data.training], "validation": validation, "test": test}
+    return {name: rows for name, rows in parts.items() if len(rows)}
 
 
 def _scaling(how: str, x: Floats) -> tuple[Floats, Floats]:
@@ -48,8 +72,12 @@ def _scaling(how: str, x: Floats) -> tuple[Floats, Floats]:
     return shift, np.where(scale > 0, scale, 1.0)
 
 
+def _raw(data: DataSet) -> tuple[Floats, Targets]:
+    return files.read(data) if data.is_file else _known(data.name)
+
+
 @functools.cache
-def _raw(name: str) -> tuple[Floats, Targets]:
+def _known(name: str) -> tuple[Floats, Targets]:
     match name:
         case "cube":
             return _cube()

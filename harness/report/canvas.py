@@ -69,16 +69,22 @@ def axes(width: float, height: float, margins: tuple[float, float, float, float]
     return figure.add_axes(box)
 
 
-def frame(drawn: Axes, across: Mapping[float, str], up: Mapping[float, str], below: str) -> None:
-    """Tick labels and the name below, without axes: Matplotlib's own take longer to draw than all else together."""
+def frame(drawn: Axes, across: Mapping[float, str], up: Mapping[float, str], below: str, beside: str = "") -> None:
+    """Tick labels and the axes' names, without axes: Matplotlib's own take longer to draw than all else together."""
     drawn.set_axis_off()
     (left, _), (bottom, _) = drawn.get_xlim(), drawn.get_ylim()
-    beside: dict[str, Any] = {"textcoords": "offset points", "color": SOFT}
+    apart: dict[str, Any] = {"textcoords": "offset points", "color": SOFT}
     for x, text in across.items():
-        drawn.annotate(text, (x, bottom), xytext=(0, -4), ha="center", va="top", **beside)
+        drawn.annotate(text, (x, bottom), xytext=(0, -4), ha="center", va="top", **apart)
     for y, text in up.items():
-        drawn.annotate(text, (left, y), xytext=(-5, 0), ha="right", va="center", fontsize=FONT - 1, **beside)
-    drawn.annotate(below, (0.5, 0), xycoords="axes fraction", xytext=(0, -17), ha="center", va="top", **beside)
+        drawn.annotate(text, (left, y), xytext=(-5, 0), ha="right", va="center", fontsize=FONT - 1, **apart)
+    drawn.annotate(below, (0.5, 0), xycoords="axes fraction", xytext=(0, -17), ha="center", va="top", **apart)
+    if beside:
+        figure = drawn.get_figure(root=True)
+        assert figure is not None
+        left_edge = -drawn.get_position().x0 * figure.get_figwidth() * 72
+        place: dict[str, Any] = {"xycoords": "axes fraction", "xytext": (left_edge + 7, 0), "rotation": 90}
+        drawn.annotate(beside, (0, 0.5), ha="center", va="center", **place, **apart)
 
 
 def svg(drawn: Axes, name: str, title: str) -> Markup:

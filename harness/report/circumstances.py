@@ -34,7 +34,7 @@ def troubles(material: Material) -> Section:
         "troubles-table",
         "troubles",
         "Diverged, failed, out of time, unsupported",
-        [Column(name, numeric=name == "seed", wide=name == "reason") for name in names],
+        [Column(name, numeric=name == "seed", wide=name in ("recipe", "reason")) for name in names],
         [_trouble(material, *item) for item in records],
         pd.DataFrame([row(material, *item) for item in records]),
         folded=len(records) > 40,
@@ -75,7 +75,7 @@ def environment(material: Material) -> Section:
         [Column("fact"), *(Column(name, wide=True) for name in columns)],
         rows,
         pd.DataFrame(long),
-        command="gradgauge doctor",
+        again=commands.Again(("gradgauge doctor",)),
     )
     lead = "A number belongs to its environment. Records of different environments are never averaged."
     return Section("environment", "Environment", lead, [table])

@@ -1,37 +1,50 @@
-"""The lines that make a figure's records again."""
+"""The lines that make a figure's records again.
 
+A line repeats the whole selection that its run was made from; nothing narrower is certain to select the figure's
+records, because options change every grid of a study.
+"""
+
+import contextlib
 import functools
+import itertools
+import re
 import shlex
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from msgspec.structs import replace
 
 from harness import selectors
 from harness.errors import InvalidInput
 from harness.problems.catalogue import CATALOGUE
 from harness.report.material import Material
-from harness.report.words import problem_name
-from harness.spec.base import from_json
-from harness.spec.problem import Problem
-from harness.spec.recipe import NoDecay, Recipe
-from harness.spec.spellings import fields_of, optimizer, optimizer_name, short
-from harness.studies import STUDIES
-from harness.study import DEFAULT_THREADS, Study
+from harness.report.words import counted, problem_name
+from harness.spec.base import key
+from harness.spec.cell import Case, Cell
+from harness.spec.job import Measure
+from harness.store import Record
+from harness.study import DEFAULT_THREADS, Grid, Study, budget, find_case, recipes
+
+Axes = tuple[Cell, Measure]
 
 
-def whole(material: Material) -> str:
-    """The line that makes all records of the (first) study again."""
-    return shlex.join([*_study(material), *_words(_changes(material))])
+class Again(NamedTuple):
+    """The lines that make some records again, and what must be said of records that no line makes."""
+
+    lines: tuple[str, ...]
+    words: str = ""
 
 
-def run(material: Material, problem: Problem, recipes: Iterable[Recipe]) -> str:
-    """The same for some recipes on one problem, with as few selectors as tell them from the rest."""
-    if any(about.name in AGREEMENT for about in material.abouts[:1]):
-        return whole(material)  # its verb takes few selectors
-    every = [record.job.cell for record in material.records]
-    options = _changes(material)
-    if any(cell.problem != problem for cell in every):
-        options["problem"] = _problem(problem)
-    options |= _selectors(list(recipes), [cell.recipe for cell in every if cell.problem == problem])
-    return shlex.join([*_study(material), *_words(options)])
+def again(material: Material, records: Iterable[Record]) -> Again:
+    """A line for each selection that made some of the records; a replay for a single record."""
+    every = list(records)
+    if len(every) == 1:
+        return Again((replay(material, material.key(every[0])),))
+    found = [_made_by(material, material.key(record)) for record in every]
+    lines, strays = set(filter(None, found)), found.count("")
+    words = f"{counted(strays, 'record')} of no known selection: run each again by its key in records.csv."
+    return Again(tuple(sorted(lines)), words if strays else "")
 
 
 def replay(material: Material, key: str) -> str:
@@ -41,94 +54,71 @@ def replay(material: Material, key: str) -> str:
 
 def missing(material: Material) -> str:
     """The line that makes what a section lacks."""
-    problems = dict.fromkeys(_problem(one.problem) for one in material.settings)
-    return shlex.join(["gradgauge", "run", "--problem", ",".join(problems)])
+    problems = dict.fromkeys(problem_name(one.problem) for one in material.settings)
+    known = ",".join(name for name in problems if name in CATALOGUE)
+    return shlex.join(["gradgauge", "run", *(["--problem", known] if known else [])])
+
+
+def files(material: Material) -> dict[str, Study]:
+    """The studies of folders that no line of the command line made, each with the name of the file that tells it."""
+    found: dict[str, Study] = {}
+    unnamed = {study for folder, study in material.studies.items() if folder not in material.lines}
+    for study in sorted(unnamed, key=lambda one: (one.name, key(one))):
+        stem = "study-" + re.sub(r"[^\w.-]+", "-", study.name)
+        numbers = itertools.chain([""], (f"-{number}" for number in itertools.count(2)))
+        found[next(name for number in numbers if (name := f"{stem}{number}.toml") not in found)] = study
+    return found
 
 
 @functools.cache
-def optimizer_selector(recipe: Recipe) -> str:
-    """A recipe's optimizer in the grammar of ``--optimizer``: what it gives when read is this optimizer."""
-    spec = recipe.optimizer
-    for name in (optimizer_name(recipe), spec.spelling()):
-        given = {field: getattr(spec, field) for field in fields_of(name) if hasattr(spec, field)}
-        if name == "adamw" and not isinstance(recipe.decay, NoDecay):
-            given["weight_decay"] = recipe.decay.rate
-        made, _ = optimizer(name)
-        text = f"{name}[{','.join(_field(n, v) for n, v in given.items() if n == 'lr' or v != getattr(made, n, None))}]"
-        if _reads_as(text, recipe):
-            return text
-    raise InvalidInput(f"{short(spec)} cannot be written as a selector")
+def _made_by(material: Material, key: str) -> str:
+    """The line that makes a record, among others; empty if its folder's study does not select it."""
+    job, folder = material.keyed[key].job, material.folders[key]
+    study = material.studies.get(folder)
+    if study is None or not _selects(study, job.cell, job.measure):
+        return ""
+    return _line(material, folder, job.environment.threads)
 
 
-def _reads_as(text: str, recipe: Recipe) -> bool:
-    try:
-        return selectors.optimizers([text])[0][0] == recipe.optimizer
-    except InvalidInput:
-        return False
+@functools.cache
+def _line(material: Material, folder: str, threads: int) -> str:
+    """What makes all of a folder again: the line that made it, else its study's file beside the page."""
+    words = material.lines.get(folder)
+    if words is None:
+        file = next(name for name, study in files(material).items() if study == material.studies[folder])
+        words = "run", (Path(material.out) / file).as_posix()
+    return shlex.join(["gradgauge", *words, *(["--threads", str(threads)] if threads != DEFAULT_THREADS else [])])
 
 
-def _decay_needs_telling(recipe: Recipe) -> bool:
-    """Whether the optimizer's selector leaves the decay out."""
-    return selectors.optimizers([optimizer_selector(recipe)])[0][1] != recipe.decay
+def _selects(study: Study, cell: Cell, measure: Measure) -> bool:
+    """Whether running a study runs a cell."""
+    asked = _axes(cell, measure)
+    return any(
+        cell.seed < seeds and cell.backend in (backends or [cell.backend])
+        for seeds, backends in _selected(study).get(asked, ())
+    )
 
 
-def _field(name: str, value: object) -> str:
-    return f"{name}={value}".lower() if isinstance(value, bool) else f"{name}={value}"
+def _axes(cell: Cell, measure: Measure) -> Axes:
+    """All of a job but its backend and seed."""
+    return replace(cell, backend="", seed=0), measure
 
 
-def _study(material: Material) -> list[str]:
-    """The verb, and the study or the file that its owner has to give."""
-    name = material.abouts[0].name if material.abouts else "quickstart"
-    if name in AGREEMENT:
-        return ["gradgauge", *AGREEMENT[name]]
-    return ["gradgauge", "run", name if name in STUDIES else f"{name}.toml"]
+@functools.cache
+def _selected(study: Study) -> dict[Axes, list[tuple[int, list[str]]]]:
+    """What a study selects: how many seeds and which backends (none: all that are installed)."""
+    found: dict[Axes, list[tuple[int, list[str]]]] = {}
+    for grid in study.grids:
+        rest = selectors.names(grid.devices), grid.precisions, selectors.names(grid.modes)
+        for case in _cases(grid):
+            for recipe, device, precision, mode in itertools.product(recipes(grid, case), *rest):
+                cell = Cell(case.problem, recipe, budget(grid, case), "", grid.implementation, device, precision, mode)
+                found.setdefault((cell, grid.measure), []).append((grid.seeds, selectors.names(grid.backends)))
+    return found
 
 
-def _changes(material: Material) -> dict[str, str]:
-    """The options with which the named study was run: what all its grids share and the named ones have not."""
-    options = {}
-    threads = {contender.environment.threads for contender in material.contenders.values()}
-    if len(threads) == 1 and threads != {DEFAULT_THREADS}:
-        options["threads"] = str(*threads)
-    about = material.abouts[0] if material.abouts else None
-    if about is None or about.name not in STUDIES:
-        return options
-    try:
-        grids = from_json(Study, about.study).grids
-    except InvalidInput:  # of a gradgauge whose studies had other fields
-        return options
-    for field, option in _FIELDS.items():
-        found = [getattr(grid, field) for grid in grids]
-        if found != [getattr(grid, field) for grid in STUDIES[about.name].grids] and found[0] not in (None, ()):
-            options[option] = ",".join(found[0]) if isinstance(found[0], tuple) else str(found[0])
-    return options
-
-
-def _selectors(recipes: Sequence[Recipe], every: Sequence[Recipe]) -> dict[str, str]:
-    """The options whose selections are not all that there is."""
-    selected = {option: ({text(r) for r in recipes}, {text(r) for r in every}) for option, text in _OPTIONS.items()}
-    return {option: ",".join(sorted(asked)) for option, (asked, among) in selected.items() if asked != among}
-
-
-def _words(options: Mapping[str, str]) -> list[str]:
-    return [word for option, value in options.items() for word in (f"--{option}", value)]
-
-
-def _problem(problem: Problem) -> str:
-    """The problem's name, or the file that its owner has to give."""
-    name = problem_name(problem)
-    return name if name in CATALOGUE else "PROBLEM.toml"
-
-
-AGREEMENT = {"agreement": ["agree"], "agreement-all": ["agree", "--all"]}
-_FIELDS = {
-    **{f"{name}s": name for name in ("problem", "optimizer", "clip", "decay", "schedule", "backend", "device", "mode")},
-    **{"penalties": "penalty", "precisions": "precision", "seeds": "seeds", "steps": "steps", "epochs": "epochs"},
-}
-_OPTIONS: dict[str, Callable[[Recipe], str]] = {
-    "optimizer": optimizer_selector,
-    "clip": lambda recipe: short(recipe.clip),
-    "penalty": lambda recipe: short(recipe.penalty),
-    "decay": lambda recipe: short(recipe.decay) if _decay_needs_telling(recipe) else "none",
-    "schedule": lambda recipe: short(recipe.schedule),
-}
+def _cases(grid: Grid) -> Iterator[Case]:
+    """The grid's problems; a file that is gone selects nothing."""
+    for name in selectors.names(grid.problems):
+        with contextlib.suppress(InvalidInput):
+            yield find_case(name)

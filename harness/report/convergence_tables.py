@@ -1,13 +1,13 @@
 """Time to target and final results as tables: a row for each recipe, columns for each contender."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
 from harness.judge import convergence
-from harness.judge.convergence import Spread, Trial
+from harness.judge.convergence import Cost, Spread, Trial
 from harness.report import commands
 from harness.report.contenders import Contender
 from harness.report.material import Material, Setting
@@ -15,6 +15,7 @@ from harness.report.section import Column, Entry, Table
 from harness.report.trained import merit, target_text
 from harness.report.words import NOTHING, counted, decimals, fixed, number, rates
 from harness.spec.recipe import Recipe
+from harness.store import Record
 
 Row = dict[str, Any]  # of a CSV
 _NONE = Entry(NOTHING, order=math.inf)
@@ -55,14 +56,21 @@ def to_target(material: Material, one: Setting, trials: Sequence[Trial], name: s
         "that meets it, median over seeds (lowest–highest). Seconds are reckoned: steps × steady seconds a step of the "
         f"same cell, without evaluation and without the first call, which stands at the foot; {NOTHING} where its "
         "speed was not measured.",
-        command=commands.run(material, one.problem, [trial.cell.recipe for trial in trials]),
+        again=commands.again(material, _reckoned(trials, costs)),
         totals=_first_calls(trials, contenders, costs, material),
     )
 
 
+def _reckoned(trials: Sequence[Trial], costs: Mapping[int, Cost | None]) -> list[Record]:
+    """The training runs, and what was timed of the same cells."""
+    paid = [cost for cost in costs.values() if cost is not None]
+    timed = [cost.steady.record for cost in paid] + [cost.first.record for cost in paid if cost.first is not None]
+    return [record for trial in trials for record in trial.records] + timed
+
+
 def endings(material: Material, one: Setting, trials: Sequence[Trial], name: str) -> list[Table]:
     """Final metrics, and the final losses folded away; a function has only the latter."""
-    series = {str(s) for t in trials for run in t.runs for s in run.record.table["series"].unique() if "/" in str(s)}
+    series = {name for trial in trials for run in trial.runs for name in run.series if "/" in name}
     metrics, losses = (_parts([s for s in sorted(series) if s.startswith(kind)]) for kind in ("metric/", "loss/"))
     tables = [_ending(material, one, trials, metrics, f"{name}-metric")] if metrics else []
     return [*tables, _ending(material, one, trials, losses, f"{name}-loss")]
@@ -97,7 +105,7 @@ def _ending(material: Material, one: Setting, trials: Sequence[Trial], series: S
         rows,
         pd.DataFrame(long),
         note=f"{one.conditions}. Median over seeds (lowest–highest); 2/3: of three seeds two ran to an end.",
-        command=commands.run(material, one.problem, [trial.cell.recipe for trial in trials]),
+        again=commands.again(material, (record for trial in trials for record in trial.records)),
         folded=not metric and merit(one) != "loss",
     )
 
@@ -126,7 +134,7 @@ def _untuned(trials: Sequence[Trial]) -> str:
 def _first_calls(
     trials: Sequence[Trial],
     contenders: Sequence[Contender],
-    costs: dict[int, convergence.Cost | None],
+    costs: Mapping[int, Cost | None],
     material: Material,
 ) -> list[list[Entry]]:
     """A row for each recipe whose first call was timed."""

@@ -56,7 +56,7 @@ def _figure(
         note=f"{one.conditions}. {among}{mean}Lines are nested, the last on top and thinnest: where backends "
         "agree, all colours show as one striped line. ×: a run diverged here.",
         legend=[Legend(contender) for contender in material.present(trial.contender for trial in trials)],
-        command=commands.run(material, one.problem, [trial.cell.recipe for trial in trials]),
+        again=commands.again(material, (record for trial in trials for record in trial.records)),
         smallest=310,
     )
 

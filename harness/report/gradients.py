@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 from markupsafe import Markup
 from matplotlib.ticker import MaxNLocator
 
@@ -51,6 +52,8 @@ def _figure(
         return []
     finite = np.concatenate([logs[np.isfinite(logs)] for *_, logs in maps])
     limits = float(finite.min()), float(finite.max())
+    if limits[0] == limits[1]:  # a single norm, or one that never changes
+        limits = limits[0] - 0.5, limits[1] + 0.5
     recipe, seed = trials[0].cell.recipe, trials[0].runs[0].record.job.cell.seed
     words = material.recipe(recipe)
     panels = []
@@ -64,7 +67,7 @@ def _figure(
         panels,
         note=f"{one.conditions}, seed {seed}.",
         scale=Panel(_scale(limits, f"{name}-scale"), "log₁₀ of the norm"),
-        command=commands.replay(material, trials[0].runs[0].record.key),
+        again=commands.again(material, (trial.runs[0].record for trial, *_ in maps)),
         folded=folded,
         smallest=250,
     )
@@ -74,11 +77,10 @@ def _figure(
 def _norms(run: Run) -> tuple[list[str], Floats, Floats]:
     """Tensors, steps, and log₁₀ of the norms: one row a tensor, nan where there is none."""
     rows = run.record.series("gradient_norm")
-    tensors = list(dict.fromkeys(rows["tensor"].astype(str)))
-    steps = np.unique(rows["step"].to_numpy())
+    places, names = pd.factorize(rows["tensor"])
+    tensors, steps = [str(name) for name in names], np.unique(rows["step"].to_numpy())
     logs = np.full((len(tensors), steps.size), np.nan)
     values = rows["value"].to_numpy()
-    places = rows["tensor"].astype(str).map({tensor: row for row, tensor in enumerate(tensors)}).to_numpy()
     usable = np.isfinite(values) & (values > 0)
     at = np.searchsorted(steps, rows["step"].to_numpy())
     logs[places[usable], at[usable]] = np.log10(values[usable])

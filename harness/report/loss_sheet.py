@@ -13,7 +13,7 @@ from harness.judge.speed import Floats
 from harness.report import canvas
 from harness.report.contenders import Contender
 
-WIDTH, HEIGHT, MARGINS = 340.0, 170.0, (36.0, 8.0, 34.0, 6.0)
+WIDTH, HEIGHT, MARGINS = 340.0, 170.0, (48.0, 8.0, 34.0, 6.0)
 
 
 class Curve(NamedTuple):
@@ -44,7 +44,7 @@ class Sheet:
         across = {x: f"{x:g}" for x in ticks if 0 <= x <= end}
         for y in (low, *up):
             self.drawn.axhline(y, color=canvas.LINE, lw=0.8, zorder=0)
-        canvas.frame(self.drawn, across, up, "step")
+        canvas.frame(self.drawn, across, up, "step", "loss, logarithmic" if self.logarithmic else "loss")
 
     def svg(self, curves: Sequence[Curve], name: str, title: str) -> Markup:
         """One panel. Lines are nested, the last on top and thinnest, so that none hides another."""
@@ -93,7 +93,8 @@ class Sheet:
         low, high = self.limits
         if not self.logarithmic:
             return np.asarray(MaxNLocator(4).tick_values(low, high))
-        subs = (1.0,) if math.log10(high / low) > 2 else (1.0, 3.0)
+        decades = math.log10(high / low)
+        subs = (1.0, 2.0, 5.0) if decades < 1.5 else (1.0, 3.0) if decades < 3 else (1.0,)
         return np.asarray(LogLocator(subs=subs, numticks=6).tick_values(low, high))
 
 

@@ -1,5 +1,6 @@
 """What a report is made from: the records of some runs, in an order that depends on their content alone."""
 
+import contextlib
 import functools
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -8,7 +9,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from harness.errors import NothingMeasured
+from harness.errors import InvalidInput, NothingMeasured
 from harness.judge import agreement, convergence, speed
 from harness.judge.agreement import Verdict
 from harness.judge.convergence import Trial
@@ -23,12 +24,14 @@ from harness.report.words import (
     recipe_order,
     rest_text,
 )
+from harness.spec.base import from_json
 from harness.spec.cell import Budget, Cell
 from harness.spec.job import Job, Measure
 from harness.spec.problem import Problem
 from harness.spec.recipe import Recipe
 from harness.spec.spellings import short
 from harness.store import Record, Store
+from harness.study import Study
 
 
 class About(NamedTuple):
@@ -36,7 +39,6 @@ class About(NamedTuple):
 
     name: str
     about: str
-    study: bytes  # as JSON
 
 
 class Setting(NamedTuple):
@@ -78,12 +80,19 @@ class Material:
     abouts: tuple[About, ...]
     keyed: dict[str, Record]  # by key, in the order of keys
     folders: dict[str, str]  # key → run folder, as replay takes it
+    studies: dict[str, Study]  # run folder → the study that it was made from, where that can be read
+    lines: dict[str, tuple[str, ...]]  # run folder → the words that made it, where a line of the command line did
+    out: str  # where the report is written, as a command takes it
     contenders: dict[speed.Contender, Contender]  # in the order of reports
 
     @property
     def records(self) -> Collection[Record]:
         """Every record, each once."""
         return self.keyed.values()
+
+    def key(self, record: Record) -> str:
+        """A record's key, hashed once."""
+        return self._keys.get(id(record)) or record.key
 
     def of(self, job: Job) -> Contender:
         """Who ran a job."""
@@ -133,19 +142,29 @@ class Material:
         return convergence.trials(self.records)
 
     @functools.cached_property
+    def _keys(self) -> dict[int, str]:
+        return {id(record): key for key, record in self.keyed.items()}
+
+    @functools.cached_property
     def _optimizers(self) -> dict[Recipe, str]:
         return {recipe: optimizer_text(recipe, self.recipes) for recipe in self.recipes}
 
 
-def read(runs: Sequence[Path]) -> Material:
-    """Read runs; a record that several of them hold is taken from the first."""
+def read(runs: Sequence[Path], out: Path) -> Material:
+    """Read runs for a report in ``out``; a record that several of them hold is taken from the first."""
     abouts: set[About] = set()
+    studies: dict[str, Study] = {}
+    lines: dict[str, tuple[str, ...]] = {}
     found: dict[str, tuple[Record, str]] = {}
     for folder in runs:
         store = Store.open(folder)
-        study = store.about().get("study") or {}
+        study, line = store.about().get("study") or {}, store.about().get("line")
+        if line:
+            lines[_shown(folder)] = tuple(line)
         if study.get("name"):
-            abouts.add(About(study["name"], study.get("about", ""), msgspec.json.encode(study, order="sorted")))
+            abouts.add(About(study["name"], study.get("about", "")))
+            with contextlib.suppress(InvalidInput):  # of a gradgauge whose studies had other fields
+                studies[_shown(folder)] = from_json(Study, msgspec.json.encode(study))
         for key in sorted(store.keys() - found.keys()):
             found[key] = store.read(key), _shown(folder)
     if not found:
@@ -156,6 +175,9 @@ def read(runs: Sequence[Path]) -> Material:
         tuple(sorted(abouts)),
         keyed,
         {key: folder for key, (_, folder) in found.items()},
+        studies,
+        lines,
+        _shown(out),
         contenders([record.job for record in keyed.values()]),
     )
 
@@ -180,5 +202,6 @@ def setting_order(one: Setting) -> tuple[object, ...]:
 
 
 def _shown(folder: Path) -> str:
-    """A run folder as a reader would name it: no path of this machine."""
-    return folder.name if folder.is_absolute() else folder.as_posix()
+    """A folder as a command takes it: from the working directory where it lies in there, else as it was given."""
+    inside = folder.is_absolute() and folder.is_relative_to(Path.cwd())
+    return (folder.relative_to(Path.cwd()) if inside else folder).as_posix()

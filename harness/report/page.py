@@ -9,12 +9,16 @@ import jinja2
 import pandas as pd
 from markupsafe import Markup, escape
 
+from harness.problems import data
 from harness.problems import task as tasks
-from harness.report import canvas, circumstances, convergence, gradients, same_maths, speed, summary
-from harness.report.material import Material, Setting, read
+from harness.report import canvas, circumstances, commands, convergence, gradients, same_maths, speed, summary
+from harness.report.material import Material, read, setting
 from harness.report.section import Section
-from harness.report.words import counted, listed
-from harness.spec.problem import Network
+from harness.report.words import counted, listed, problem_name
+from harness.spec.base import to_toml
+from harness.spec.job import TIMED
+from harness.spec.layers import parameter_shapes
+from harness.spec.problem import Network, Problem
 from harness.store import write_atomically, writing_to
 
 SECTIONS = (
@@ -36,9 +40,11 @@ CSVS = (
 def write(runs: Sequence[Path], out: Path) -> Path:
     """Write ``report.html``, ``report.md`` and a CSV for each kind of table into ``out``; give the page's path.
 
-    What is written depends on the records and on nothing else. Raises ``NothingMeasured`` if there are none.
+    A study that has no name here is written beside them as TOML, so that the page can say how to run it again. What is
+    written depends on the records and on how the folders were named, on nothing else. Raises ``NothingMeasured`` if
+    there are no records.
     """
-    material = read(runs)
+    material = read(runs, out)
     with canvas.style():
         sections = [part(material) for part in SECTIONS]
     content = {
@@ -53,6 +59,7 @@ def write(runs: Sequence[Path], out: Path) -> Path:
         name: environment.get_template(template).render(content)
         for name, template in (("report.html", "page.html"), ("report.md", "page.md.jinja"))
     }
+    files |= {name: to_toml(study) for name, study in commands.files(material).items()}
     frames = _frames(material, sections)
     files |= {f"{name}.csv": frame.to_csv(index=False, lineterminator="\n") for name, frame in frames.items()}
     with writing_to(out):
@@ -76,12 +83,9 @@ def _frames(material: Material, sections: Sequence[Section]) -> dict[str, pd.Dat
 
 def _scope(material: Material) -> list[tuple[str, str]]:
     """What was run, in words: problem by problem its size, budgets, precision, seeds; and who ran."""
-    by_problem: dict[str, list[Setting]] = {}
-    for one in material.settings:
-        by_problem.setdefault(one.name, []).append(one)
     lines = []
-    for name, settings in by_problem.items():
-        lines.append((name, f"{_size(settings[0])}. {'; '.join(one.conditions for one in settings)}"))
+    for problem in dict.fromkeys(one.problem for one in material.settings):
+        lines.append((problem_name(problem), f"{_size(problem)}. {'; '.join(_conditions(material, problem))}"))
     seeds = sorted({record.job.cell.seed for record in material.records})
     threads = sorted({contender.environment.threads for contender in material.contenders.values()})
     counts = {kind: 0 for kind in ("agreement", "convergence", "speed", "first_call")}
@@ -96,13 +100,21 @@ def _scope(material: Material) -> list[tuple[str, str]]:
     ]
 
 
-def _size(one: Setting) -> str:
-    task = tasks.make(one.problem)
-    parameters = sum(math.prod(shape) for shape in task.shapes.values())
-    if not isinstance(one.problem, Network):
-        return counted(parameters, "variable")
-    parts = listed(f"{counted(len(part.x), 'sample')} for {name}" for name, part in task.parts.items())
-    return f"{counted(parameters, 'parameter')}; {parts}"
+def _size(problem: Problem) -> str:
+    """Parameters and samples, without loading the data."""
+    if not isinstance(problem, Network):
+        return counted(sum(math.prod(shape) for shape in tasks.make(problem).shapes.values()), "variable")
+    shapes = parameter_shapes(problem.model, data.shape(problem.data)[1:])
+    parts = listed(f"{counted(len(rows), 'sample')} for {name}" for name, rows in data.split(problem.data).items())
+    return f"{counted(sum(math.prod(shape) for shape in shapes.values()), 'parameter')}; {parts}"
+
+
+def _conditions(material: Material, problem: Problem) -> list[str]:
+    """How a problem was run. A timed cell's budget is left out: nothing trains for that long."""
+    jobs = [record.job for record in material.records if record.job.cell.problem == problem]
+    trained = {setting(job.cell) for job in jobs if not isinstance(job.measure, TIMED)}
+    timed = {setting(job.cell).step_conditions for job in jobs if isinstance(job.measure, TIMED)}
+    return [one.conditions for one in material.settings if one in trained] + [f"timed: {one}" for one in sorted(timed)]
 
 
 def _environment() -> jinja2.Environment:
@@ -125,7 +137,7 @@ def _inline(text: str) -> Markup:
 
 def _breakable(text: str) -> Markup:
     """A recipe's name with places where a narrow column may break it."""
-    return Markup(str(escape(text)).replace("[", "<wbr>["))
+    return Markup(re.sub(r"([_/])|(?=\[)", r"\1<wbr>", str(escape(text))))
 
 
 def _cell(text: str) -> str:

@@ -12,6 +12,7 @@ from harness.report import commands
 from harness.report.material import Material
 from harness.report.section import Column, Entry, Section, Table
 from harness.report.words import NOTHING, counted, number, problem_name, problem_order
+from harness.spec.job import Agreement
 
 LEAD = (
     "Does each framework compute the exact formula? Every comparison starts from the same parameters and sees the same "
@@ -69,7 +70,7 @@ def _table(material: Material, verdicts: Sequence[Verdict]) -> Table:
         pd.DataFrame([_long(material, verdict) for group in groups.values() for verdict in group]),
         note="The worst of each. One ulp gives: the reference's own response to one unit in the last place. "
         "The CSV has every comparison.",
-        command=commands.whole(material),
+        again=commands.again(material, (r for r in material.records if isinstance(r.job.measure, Agreement))),
     )
 
 
@@ -179,7 +180,7 @@ def _origins(material: Material) -> Table:
         rows,
         pd.DataFrame(long),
         note="exact computes the spec's formula to rounding; shipped runs what the framework ships under that name.",
-        command=commands.whole(material),
+        again=commands.again(material, material.records),
         folded=True,
     )
 

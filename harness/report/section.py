@@ -9,6 +9,7 @@ from typing import NamedTuple
 import pandas as pd
 from markupsafe import Markup
 
+from harness.report.commands import Again
 from harness.report.contenders import Contender
 
 
@@ -52,7 +53,7 @@ class Table:
     rows: Sequence[Sequence[Entry]]
     frame: pd.DataFrame
     note: str = ""
-    command: str = ""
+    again: Again = Again(())
     folded: bool = False
     totals: Sequence[Sequence[Entry]] = ()  # rows that stay at the foot however the table is sorted
 
@@ -63,6 +64,11 @@ class Table:
             max((len(row[place].light) for row in self.every_row), default=0) if column.numeric else 0
             for place, column in enumerate(self.columns)
         ]
+
+    @property
+    def dense(self) -> bool:
+        """Whether it has so many numbers that intervals stand below them, not beside them."""
+        return sum(column.numeric for column in self.columns) > 6
 
     @property
     def every_row(self) -> list[Sequence[Entry]]:
@@ -108,7 +114,7 @@ class Figure:
     note: str = ""
     legend: Sequence[Legend] = ()
     scale: Panel | None = None  # a colour scale that the panels share
-    command: str = ""
+    again: Again = Again(())
     folded: bool = False
     smallest: int = 0  # width in pixels below which small multiples take fewer columns; 0: a single drawing
 

@@ -47,7 +47,7 @@ def step_times(material: Material, one: Setting, groups: Sequence[Group], name: 
         [panel],
         note=f"{one.step_conditions}. Lines: 95 % interval. Hollow: composed from the framework's primitives.",
         legend=legend(material, one, [s.record for group in groups for s in group.steady]),
-        command=commands.run(material, one.problem, [group.cell.recipe for group in groups]),
+        again=commands.again(material, (s.record for group in groups for s in group.steady)),
     )
 
 
@@ -92,8 +92,9 @@ def first_calls(material: Material, one: Setting, firsts: Sequence[First], name:
         name,
         f"First call, {one.name}",
         [panel],
-        note=f"{', '.join(recipes)}; {one.step_conditions}. From light to full colour: import the framework, build, "
-        "make the first step (with whatever it compiles). In a new process with empty compile caches.",
+        note=f"{', '.join(recipes)}; {one.step_conditions}. From light to full colour: import the framework, build "
+        "model and optimizer (with all that is imported only then), make the first step (with whatever it compiles). "
+        "In a new process with empty compile caches.",
         legend=legend(material, one, [first.record for first in firsts]),
-        command=commands.run(material, one.problem, [first.record.job.cell.recipe for first in firsts]),
+        again=commands.again(material, [first.record for first in firsts]),
     )

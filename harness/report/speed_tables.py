@@ -11,7 +11,7 @@ from harness.report import commands
 from harness.report.contenders import Contender
 from harness.report.material import Material, Setting
 from harness.report.section import Column, Entry, Table
-from harness.report.timed import label, unit
+from harness.report.timed import SESSION, label, overlapping, unit
 from harness.report.words import NOTHING, between, number
 
 _COMPOSED = "c: composed code is involved; it does not compete and stays out of means."
@@ -41,8 +41,8 @@ def times(material: Material, one: Setting, groups: Sequence[Group], name: str) 
         columns,
         rows,
         pd.DataFrame(long),
-        note=f"{one.step_conditions}. Median (95 % interval) in {words} a step. {_COMPOSED}",
-        command=commands.run(material, one.problem, [group.cell.recipe for group in groups]),
+        note=f"{one.step_conditions}. Median (95 % interval) in {words} a step. {_COMPOSED} {SESSION}",
+        again=commands.again(material, (s.record for group in groups for s in group.steady)),
     )
 
 
@@ -104,8 +104,9 @@ def ratios(material: Material, one: Setting, groups: Sequence[Group], name: str)
         rows,
         pd.DataFrame(long),
         note=f"{one.step_conditions}. Median of the ratios of blocks measured in turn (95 % interval). {_COMPOSED} "
-        "n: not interleaved, measured in different sessions. u: undecided, the interval includes 1.",
-        command=commands.run(material, one.problem, [group.cell.recipe for group in groups]),
+        "n: not interleaved, measured in different sessions. u: undecided, the interval includes 1. "
+        f"{SESSION} {overlapping(material, [s.record for group in groups for s in group.steady])}".strip(),
+        again=commands.again(material, (s.record for group in groups for s in group.steady)),
         totals=[total],
     )
 
@@ -176,6 +177,8 @@ def first_calls(material: Material, one: Setting, firsts: Sequence[First], name:
         columns,
         rows,
         pd.DataFrame(long),
-        note=f"{one.step_conditions}. First step − second step is about what tracing and compiling took.",
-        command=commands.run(material, one.problem, [first.record.job.cell.recipe for first in firsts]),
+        note=f"{one.step_conditions}. Build: make model and optimizer, with all that the framework imports only then "
+        "(PyTorch imports torch._dynamo with its first optimizer). First step − second step is about what tracing and "
+        "compiling took.",
+        again=commands.again(material, [first.record for first in firsts]),
     )

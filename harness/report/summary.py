@@ -86,7 +86,9 @@ def _fastest(material: Material, one: Setting, groups: Sequence[Group]) -> State
         size, unit = timed.unit(min(own))
         ends = "–".join(dict.fromkeys(number(value / size) for value in (min(own), max(own))))
         lead = f"**{name} is fastest** on average, {ends} {unit} a step by recipe. The others take, times as long:"
-    return Statement("Speed", one.name, [lead, place], ranking=[_factor(material, mean) for mean in over])
+    overlap = timed.overlapping(material, [s.record for s in steady])
+    sentences = [lead, *filter(None, [overlap]), timed.SESSION, place]
+    return Statement("Speed", one.name, sentences, ranking=[_factor(material, mean) for mean in over])
 
 
 def _factor(material: Material, mean: Overall) -> Item:

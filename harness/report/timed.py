@@ -10,6 +10,7 @@ from harness.report.words import listed, recipe_order
 from harness.store import Record
 
 UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"))
+SESSION = "Intervals are 95 % within this session; another session on this machine can differ by more."
 
 
 def steps(material: Material) -> list[tuple[Setting, list[Group]]]:
@@ -42,6 +43,23 @@ def label(material: Material, group: Group, among: Sequence[Group]) -> str:
 def unit(seconds: float) -> tuple[float, str]:
     """The unit in which a time reads well."""
     return next(((size, name) for size, name in UNITS if seconds >= size), UNITS[-1])
+
+
+def overlapping(material: Material, records: Sequence[Record]) -> str:
+    """A warning about contenders that compute while their Python runs on; empty if there are none."""
+    asynchronous = [
+        speed.contender(record.job)
+        for record in records
+        if record.job.cell.device == "cpu" and record.facts.get("dispatch") == "asynchronous"
+    ]
+    if not asynchronous:
+        return ""
+    names = [contender.name for contender in material.present(asynchronous)]
+    hand, their = ("hands", "its") if len(names) == 1 else ("hand", "their")
+    return (
+        f"{listed(names)} {hand} each step to a thread that computes while {their} Python goes on with the next, "
+        "which takes one core more than there are threads. Held to a single core the order can be another."
+    )
 
 
 def legend(material: Material, one: Setting, records: Sequence[Record]) -> list[Legend]:

@@ -55,11 +55,6 @@ def between(interval: Interval) -> str:
     return f"{fixed(interval.low, places)}–{fixed(interval.high, places)}"
 
 
-def times(interval: Interval) -> str:
-    """A factor with its interval: ``3.90 (3.81–4.02)``."""
-    return f"{number(interval.value)} ({between(interval) or 'no interval'})"
-
-
 def listed(words: Iterable[str]) -> str:
     """a, b and c."""
     *most, last = list(words)

@@ -1,11 +1,13 @@
 """Studies: overriding, expanding, counting."""
 
+import itertools
+
 import pytest
 from msgspec.structs import replace
 
 from harness.errors import InvalidInput
 from harness.spec.job import Agreement, Speed
-from harness.studies import STUDIES, agreement, quickstart
+from harness.studies import STUDIES, VARIANTS, agreement, quickstart
 from harness.study import cells, overridden, select
 
 
@@ -31,20 +33,40 @@ def test_the_reference_is_never_timed_and_runs_in_float64_only():
     assert not any(isinstance(job.measure, Speed) for job in mine)
 
 
-def test_the_cover_holds_every_pair_of_pieces():
-    grids = [grid for grid in agreement(full=False).grids if grid.decays]
-    axes = ("problems", "optimizers", "clips", "penalties", "decays", "schedules")
-    full = {one: {choice for grid in grids for choice in getattr(grid, one)} for one in axes}
-    for one in axes:
-        for other in axes:
-            if one < other:
-                covered = {(getattr(g, one)[0], getattr(g, other)[0]) for g in grids}
-                assert len(covered) == len(full[one]) * len(full[other])
+AXES = ("problems", "optimizers", "clips", "penalties", "decays", "schedules")
 
 
-def test_all_takes_the_product():
-    product = max(agreement(full=True).grids, key=lambda grid: len(grid.optimizers) * len(grid.decays))
-    assert len(cells(replace(product, backends=("numpy",)))) == 2 * 8 * 4 * 5 * 4 * 6
+def pairs(cover, axes):
+    """Every pair of choices on two of some axes that the cover holds, and how many there could be."""
+    grids = [grid for grid in agreement(cover).grids if grid.decays]
+    choices = {axis: {choice for grid in grids for choice in getattr(grid, axis)} for axis in axes}
+    for one, other in itertools.combinations(axes, 2):
+        covered = {(getattr(grid, one)[0], getattr(grid, other)[0]) for grid in grids}
+        yield len(covered), len(choices[one]) * len(choices[other])
+
+
+def test_all_holds_every_pair_of_pieces():
+    assert all(covered == every for covered, every in pairs("pairs", AXES))
+
+
+def test_the_short_cover_holds_every_pair_around_the_optimizer_and_every_variant():
+    assert all(covered == every for covered, every in pairs("short", [axis for axis in AXES if axis != "optimizers"]))
+    grids = [grid for grid in agreement("short").grids if grid.decays]
+    assert {grid.optimizers[0] for grid in grids} == set(VARIANTS)
+
+
+@pytest.mark.parametrize("cover", ["short", "pairs"])
+def test_every_variant_runs_in_single_precision(cover):
+    grids = [grid for grid in agreement(cover).grids if grid.precisions == ("float32",)]
+    found = {(grid.problems[0], optimizer) for grid in grids for optimizer in grid.optimizers}
+    assert {optimizer for _, optimizer in found} == set(VARIANTS)
+    assert len(found) == len(VARIANTS) * (2 if cover == "pairs" else 1)
+
+
+def test_the_product_is_one():
+    grids = agreement("product", optimizers=("sgd", "adam")).grids
+    product = max(grids, key=lambda grid: len(grid.optimizers) * len(grid.decays))
+    assert len(cells(replace(product, backends=("numpy",)))) == 2 * 2 * 5 * 5 * 4 * 10
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "../x", "a/b", "/tmp/x", "-x", "a\0b", "a\n"])
@@ -72,13 +94,13 @@ def test_other_backends_are_still_compared_with_the_reference():
     assert {grid.backends for grid in chosen.grids if grid not in compared} == {("numpy", "torch")}
 
 
-@pytest.mark.parametrize("full", [False, True])
-def test_a_spelling_that_brings_a_decay_is_compared_with_that_decay(full):
-    grids = [grid for grid in agreement(full, optimizers=("adamw[weight_decay=0.5]",)).grids if grid.decays]
+@pytest.mark.parametrize("cover", ["short", "pairs", "product"])
+def test_a_spelling_that_brings_a_decay_is_compared_with_that_decay(cover):
+    grids = [grid for grid in agreement(cover, optimizers=("adamw[weight_decay=0.5]",)).grids if grid.decays]
     assert {grid.decays for grid in grids} == {("decoupled[rate=0.5]",)}
     assert {choice for grid in grids for choice in grid.optimizers} == {"adam"}
 
 
 def test_the_reference_alone_has_nothing_to_be_compared_with():
     with pytest.raises(InvalidInput, match="name another backend"):
-        agreement(full=False, backends=("reference",))
+        agreement(backends=("reference",))

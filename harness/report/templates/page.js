@@ -14,6 +14,15 @@ for (const table of document.querySelectorAll(".scroll table")) {
     });
   });
 }
+// A table that is cut shows that it goes on.
+for (const box of document.querySelectorAll(".scroll")) {
+  const look = () => {
+    box.classList.toggle("wide", box.scrollWidth > box.clientWidth + 1);
+    box.classList.toggle("more", box.scrollWidth - box.clientWidth - box.scrollLeft > 1);
+  };
+  new ResizeObserver(look).observe(box);
+  box.addEventListener("scroll", look);
+}
 // What is folded away is printed too.
 let opened = [];
 addEventListener("beforeprint", () => {

@@ -5,7 +5,7 @@ import pytest
 from sklearn import datasets
 
 from harness.problems.catalogue import CATALOGUE
-from harness.problems.data import load
+from harness.problems.data import SHAPES, load, split
 from harness.spec.problem import DataSet
 
 NETWORKS = [case.problem.data for case in CATALOGUE.values() if case.problem.spelling() == "network"]
@@ -22,6 +22,16 @@ def test_parts_are_a_partition_of_the_real_data(name):
         "test": round(0.2 * len(real)),
     }
     np.testing.assert_array_equal(np.sort(rows, axis=0), np.sort(real, axis=0))
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_sizes_are_known_without_loading(name):
+    parts = load(DataSet(name, training=50))
+    assert {part: len(rows) for part, rows in split(DataSet(name, training=50)).items()} == {
+        part: len(p.x) for part, p in parts.items()
+    }
+    whole = load(DataSet(name)).values()
+    assert SHAPES[name] == (sum(len(part.x) for part in whole), *parts["training"].x.shape[1:])
 
 
 def test_standardisation_is_fitted_on_the_training_part_only():

@@ -72,9 +72,11 @@ def first_call(timed):
 
 
 @pytest.fixture(scope="session")
-def report(small_run, tmp_path_factory):
+def report(small_run):
     """The folder that holds the report of the small run."""
-    return write([small_run], tmp_path_factory.mktemp("report")).parent
+    with contextlib.chdir(small_run.parent):
+        write([Path(small_run.name)], Path("report"))
+    return small_run.parent / "report"
 
 
 LAUNCH = """

@@ -1,6 +1,12 @@
 """The page as a reader meets it: opened from disk in Chromium."""
 
 import pytest
+from msgspec.structs import replace
+
+from harness.report import write
+from harness.spec.recipe import GlobalNorm, NoClip, Recipe
+from harness.spec.spellings import averaged_momentum
+from harness.store import Record, Store
 
 VIEWS = [(width, theme) for width in (390, 1280) for theme in ("light", "dark")]
 
@@ -116,3 +122,43 @@ def test_every_drawing_and_table_is_named(browser, report):
         "[...document.querySelectorAll('[aria-labelledby]')].map(e => e.getAttribute('aria-labelledby'))"
     )
     assert set(labels) <= set(ids)
+
+
+SHOWN = "[...document.querySelectorAll('.scroll')].filter(e => e.closest('details:not([open])') === null)"
+
+
+@pytest.fixture(scope="module")
+def broad(small_run, tmp_path_factory):
+    """A page with four backends and long names: its training runs are those of one backend under all names."""
+    folder = tmp_path_factory.mktemp("broad")
+    recipe = Recipe(averaged_momentum(lr=0.1), GlobalNorm())
+    with Store.create(folder / "run", {"study": None}) as store:
+        for record in Store.open(small_run).records():
+            cell = record.job.cell
+            if (
+                cell.backend == "numpy"
+                and cell.problem.spelling() == "network"
+                and isinstance(cell.recipe.clip, NoClip)
+            ):
+                for backend in ("numpy", "torch", "tensorflow", "jax"):
+                    for pieces in (cell.recipe, replace(recipe, optimizer=averaged_momentum(cell.recipe.optimizer.lr))):
+                        job = replace(record.job, cell=replace(cell, backend=backend, recipe=pieces))
+                        store.write(Record(job, record.status, "", record.plan, record.facts, record.table))
+    return write([folder / "run"], folder)
+
+
+def test_four_backends_fit_a_desktop(browser, broad):
+    browser.open(broad, 1280, "light")
+    cut = f"{SHOWN}.filter(e => e.scrollWidth > e.clientWidth).map(e => e.ariaLabel)"
+    assert browser.run(f"{SHOWN}.length") > 5
+    assert browser.run(cut) == []
+
+
+def test_names_stay_in_their_column_on_a_phone_and_a_cut_table_says_so(browser, broad):
+    browser.open(broad, 390, "light")
+    over = """[...document.querySelectorAll('.scroll tbody tr > :first-child')].filter(e => e.offsetWidth)
+        .filter(e => e.scrollWidth > e.clientWidth + 1).map(e => e.textContent)"""
+    assert browser.run(over) == []
+    hints = "[e.classList.contains('more'), getComputedStyle(e.previousElementSibling).display]"
+    found = browser.run(f"{SHOWN}.filter(e => e.scrollWidth > e.clientWidth + 1).map(e => {hints})")
+    assert len(found) > 3 and all(hint == [True, "block"] for hint in found)

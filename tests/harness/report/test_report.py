@@ -1,7 +1,6 @@
 """The report of a small real run: what is written, that it repeats to the byte, and what its words say."""
 
 import io
-import json
 import re
 import shutil
 import tomllib
@@ -11,18 +10,17 @@ import pandas as pd
 import pytest
 from msgspec.structs import replace
 
-from harness import selectors
 from harness.errors import NothingMeasured
-from harness.report import commands, write
+from harness.report import page as page_
+from harness.report import write
 from harness.report.material import read
 from harness.report.words import number, rates
-from harness.spec.base import to_json
-from harness.spec.optimizers import SGD, AdaGrad, Adam, Momentum, RMSProp
-from harness.spec.recipe import Coupled, Decoupled, GlobalNorm, Recipe
-from harness.spec.spellings import NINE, optimizer
+from harness.spec.job import Convergence
+from harness.spec.optimizers import SGD
+from harness.spec.recipe import GlobalNorm, Recipe
 from harness.store import Store
-from harness.studies import STUDIES
-from harness.study import overridden
+from harness.study import Grid, Study
+from tests.harness.report.conftest import run_into
 
 TABLES = ("agreement", "environment", "final", "first-calls", "origins", "ratios", "records", "step-times")
 
@@ -43,33 +41,35 @@ def test_the_page_the_markdown_and_a_csv_for_every_kind_of_table(report):
         "report.md",
         "time-to-target.csv",
         "troubles.csv",
+        "study-small.toml",
         *(f"{name}.csv" for name in TABLES),
     }
 
 
-def test_the_same_records_give_the_same_bytes(small_run, report, tmp_path):
-    copy = tmp_path / "elsewhere" / small_run.name
-    shutil.copytree(small_run, copy)
-    again = write([copy], tmp_path / "again").parent
+def test_the_same_records_give_the_same_bytes(small_run, report, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(small_run, "small")
+    again = write([Path("small")], Path("report")).parent
     for path in report.iterdir():
         assert path.read_bytes() == (again / path.name).read_bytes(), path.name
 
 
-def test_a_run_that_is_split_in_two_gives_the_same_page(small_run, report, tmp_path):
-    halves = [tmp_path / half / small_run.name for half in ("one", "two")]
+def test_a_run_that_is_split_in_two_gives_the_same_page(small_run, report, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    halves = [Path("one"), Path("two")]
     for turn, half in enumerate(halves):
         shutil.copytree(small_run, half)
         for position, path in enumerate(sorted((half / "jobs").iterdir())):
             if position % 2 == turn:
                 path.unlink()
-    again = write(list(reversed(halves)), tmp_path / "again")
-    assert again.read_bytes() == (report / "report.html").read_bytes()
+    again = write(list(reversed(halves)), Path("report")).read_text()
+    assert re.sub("replay (one|two)", "replay small", again) == (report / "report.html").read_text()
 
 
 def test_records_that_two_runs_share_are_read_once(small_run, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(small_run, copy)
-    assert len(read([small_run, copy]).records) == len(read([small_run]).records)
+    assert len(read([small_run, copy], copy).records) == len(read([small_run], copy).records)
 
 
 def test_no_request_leaves_the_page(page):
@@ -170,9 +170,9 @@ def test_one_backend_in_two_environments_keeps_its_names_apart(small_run, tmp_pa
             if job.cell.backend == "torch":
                 packages = {**job.environment.packages, "torch": "9.9"}
                 store.write(replace_job(record, replace(job, environment=replace(job.environment, packages=packages))))
-    names = {c.name for c in read([small_run, other]).contenders.values()}
+    names = {c.name for c in read([small_run, other], other).contenders.values()}
     assert "torch (torch 9.9)" in names and "numpy" in names and len(names) == 4
-    colours = [c.series for c in read([small_run, other]).contenders.values()]
+    colours = [c.series for c in read([small_run, other], other).contenders.values()]
     assert len(colours) == len(set(colours))
 
 
@@ -180,51 +180,60 @@ def replace_job(record, job):
     return type(record)(job, record.status, record.reason, record.plan, record.facts, record.table)
 
 
-RECIPES = [
-    *(Recipe(optimizer(name)[0], decay=optimizer(name)[1]) for name in NINE),
-    Recipe(SGD(lr=1e-7 / 3)),
-    Recipe(Momentum(dampening=0.5, first="damped", rate="inside")),
-    Recipe(Momentum(momentum=0.9, dampening=0.9, first="damped", rate="inside")),
-    Recipe(Momentum(nesterov=True, rate="inside")),
-    Recipe(AdaGrad(eps_placement="outside", initial_accumulator=0.1)),
-    Recipe(RMSProp(centred=True, momentum=0.9)),
-    Recipe(Adam(amsgrad="corrected", eps_placement="hat", eps=1e-7)),
-    Recipe(Adam(), decay=Coupled(0.1)),
-    Recipe(Adam(lr=0.5), decay=Decoupled(0.3)),
-    Recipe(Adam(), decay=Decoupled(0.3, scaled_by="schedule")),
-]
+def speed_words(folder):
+    """What the summary says of speed."""
+    return re.search(r"- \*\*Speed, .*?(?=\n- \*\*)", (folder / "report.md").read_text(), re.DOTALL)[0]
 
 
-@pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: commands.optimizer_selector(recipe))
-def test_selectors_name_just_the_optimizer_they_are_made_from(recipe):
-    ((found, _),) = selectors.optimizers([commands.optimizer_selector(recipe)])
-    assert found == recipe.optimizer
+def test_intervals_are_said_to_hold_within_a_session(report, page):
+    assert "95 % within this session; another session on this machine can differ by more" in speed_words(report)
+    assert page.count("another session on this machine can differ by more") > 3  # in the lead and below each table
 
 
-def test_the_reproducing_line_has_the_selectors_that_tell_a_figure_from_the_rest(small_run):
-    material = read([small_run])
-    cells = [r.job.cell for r in material.records if r.job.cell.problem.spelling() == "network"]
-    problem, every = cells[0].problem, {cell.recipe for cell in cells}
-    assert commands.run(material, problem, every) == "gradgauge run small.toml --problem cube-2x2x2"
-    clipped_adam = [r for r in every if isinstance(r.optimizer, Adam) and isinstance(r.clip, GlobalNorm)]
-    line = "gradgauge run small.toml --problem cube-2x2x2 --optimizer 'adam[lr=0.001]' --clip global_norm"
-    assert commands.run(material, problem, clipped_adam) == line
+def test_who_computes_beside_its_python_is_told_beside_the_ranking(small_run, report, tmp_path):
+    assert "hands each step" not in speed_words(report)
+    other = tmp_path / "other"
+    with Store.create(other, Store.open(small_run).about()) as store:
+        for record in Store.open(small_run).records():
+            facts = {"dispatch": "asynchronous"} if record.job.cell.backend == "torch" else {}
+            store.write(replace_facts(record, {**record.facts, **facts}))
+    write([other], other)
+    words = "torch hands each step to a thread that computes while its Python goes on"
+    assert words in speed_words(other) and "Held to a single core the order can be another." in speed_words(other)
+    assert (other / "report.html").read_text().count(words) == 2  # in the summary and below the ratios
 
 
-def test_the_reproducing_line_repeats_the_options_that_a_named_study_was_run_with(small_run, tmp_path):
-    asked = overridden(STUDIES["quickstart"], seeds=1, epochs=7, backends=("numpy", "torch"), clips=("none",))
-    with Store.create(tmp_path / "run", {"study": json.loads(to_json(asked))}) as store:
-        store.write(next(Store.open(small_run).records()))
-    line = "gradgauge run quickstart --clip none --backend numpy,torch --seeds 1 --epochs 7"
-    assert commands.whole(read([tmp_path / "run"])) == line
+def replace_facts(record, facts):
+    return type(record)(record.job, record.status, record.reason, record.plan, facts, record.table)
 
 
-def test_agreement_has_a_verb_of_its_own(small_run, tmp_path):
-    with Store.create(tmp_path / "run", {"study": {"name": "agreement-all"}}) as store:
-        store.write(next(Store.open(small_run).records()))
-    material = read([tmp_path / "run"])
-    (record,) = material.records
-    assert commands.run(material, record.job.cell.problem, []) == "gradgauge agree --all"
+def test_budgets_of_timed_cells_are_not_told_for_nothing_trains_that_long(report):
+    ran = (report / "report.md").read_text().partition("What was run:")[2].partition("\n\n##")[0]
+    assert "shipped, float32, cpu, 2 epochs, batch 16; timed: shipped, float32, cpu, batch 16" in ran
+    assert ran.count("epoch") == 1  # of the training runs
+
+
+def test_sizes_are_told_without_loading_data(small_run, report, monkeypatch):
+    monkeypatch.setattr("harness.problems.data._known", None)
+    told = dict(page_._scope(read([small_run], report)))
+    assert told["cube-2x2x2"].startswith("4866 parameters; 167 samples for training, 38 samples for validation")
+
+
+def test_a_norm_that_never_changes_has_a_colour(tmp_path):
+    """A single step has one norm: the scale that it stands on must have two ends (warnings are errors)."""
+    one = Grid(Convergence(), ("beale",), ("sgd[lr=0.1]",), backends=("numpy",), precisions=("float64",), steps=1)
+    page = write([run_into(tmp_path / "one", Study("one", "one step", (one,)))], tmp_path).read_text()
+    low, high = map(float, re.search(r"Colours from (\S+) to ([^<]+)<", page).groups())
+    assert high - low == pytest.approx(1, abs=0.01)
+
+
+def test_the_axis_of_losses_is_named(page):
+    panels = re.findall(r"<svg[^>]*><title[^>]*>Training loss.*?</svg>", page, re.DOTALL)
+    assert panels and all(">loss, logarithmic</text>" in panel for panel in panels)
+
+
+def test_narrow_columns_may_break_names_behind_an_underscore():
+    assert page_._breakable("averaged_momentum[lr=<1]") == "averaged_<wbr>momentum<wbr>[lr=&lt;1]"
 
 
 def test_a_rate_is_untuned_unless_its_optimizer_ran_with_several_all_else_equal():
