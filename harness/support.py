@@ -1,0 +1,128 @@
+"""What every backend computes natively, what is composed and what it lacks, word by word: ``docs/support.md``.
+
+``python -m harness.support`` prints the document; each backend is asked in a process of its own.
+"""
+
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from harness import registry
+from harness.backend import Backend, Origin
+from harness.errors import Unsupported
+from harness.problems import task as tasks
+from harness.spec.cell import Budget, Cell
+from harness.spec.layers import LAYERS, Dense
+from harness.spec.losses import BinaryCrossEntropy, CrossEntropy, MeanSquaredError
+from harness.spec.optimizers import OPTIMIZERS, SGD
+from harness.spec.problem import DataSet, Network, Problem, RandomGradients
+from harness.spec.recipe import CLIPS, DECAYS, PENALTIES, ByValue, Recipe
+from harness.spec.schedules import SCHEDULES, Step
+from harness.spec.spellings import short
+from harness.spec.variants import variants
+
+IMPLEMENTATIONS: tuple[Literal["exact", "shipped"], ...] = ("exact", "shipped")
+Words = dict[str, dict[str, Origin]]  # word → implementation → where it comes from; nothing where unsupported
+
+
+class Word(NamedTuple):
+    """A word, what kind it is, and a cell's problem and recipe in which it stands."""
+
+    kind: str
+    text: str
+    piece: str  # the plan's name of it
+    problem: Problem
+    recipe: Recipe
+
+
+def words() -> Iterator[Word]:
+    """Every word of the vocabulary. An optimizer stands under a changing rate, which tells inside from outside."""
+    random, sgd = RandomGradients(), SGD()
+    for kind in OPTIMIZERS:
+        for variant in variants(kind):
+            yield Word("optimizers", short(variant), "optimizer", random, Recipe(variant, schedule=Step()))
+    for clip in (*(kind() for kind in CLIPS), ByValue(-1.0, 2.0)):
+        yield Word("clips", short(clip), "clip", random, msgspec.structs.replace(Recipe(sgd), clip=clip))
+    for penalty in (variant for kind in PENALTIES for variant in variants(kind)):
+        yield Word("penalties", short(penalty), "penalty", random, Recipe(sgd, penalty=penalty))
+    for decay in (variant for kind in DECAYS for variant in variants(kind)):
+        yield Word("decays", short(decay), "decay", random, Recipe(sgd, decay=decay))
+    for schedule in (kind() for kind in SCHEDULES):
+        yield Word("schedules", short(schedule), "schedule", random, Recipe(sgd, schedule=schedule))
+    for layer in (Dense(3) if kind is Dense else kind() for kind in LAYERS):  # type: ignore[call-arg]
+        network = Network(DataSet("iris"), (layer, Dense(3)), CrossEntropy())
+        yield Word("layers", short(layer), "model", network, Recipe(sgd))
+    for data, loss in (
+        ("diabetes", MeanSquaredError()),
+        ("breast_cancer", BinaryCrossEntropy()),
+        ("iris", CrossEntropy()),
+    ):
+        units = 3 if data == "iris" else 1
+        yield Word("losses", short(loss), "loss", Network(DataSet(data), (Dense(units),), loss), Recipe(sgd))
+
+
+def asked(backend: Backend, name: str) -> Words:
+    """Where a backend takes each word from, ``exact`` and ``shipped``."""
+    found: Words = {}
+    for word in words():
+        parameters = tasks.make(word.problem).parameters
+        answers = found[f"{word.kind}: {word.text}"] = {}
+        for implementation in IMPLEMENTATIONS:
+            cell = Cell(word.problem, word.recipe, Budget(steps=1), name, implementation, precision="float64")
+            try:
+                answers[implementation] = backend.plan(cell, parameters)[word.piece]
+            except Unsupported:
+                continue
+    return found
+
+
+def cell(answers: Mapping[str, Origin]) -> str:
+    """One cell of the table: how ``exact`` is made, and how ``shipped`` is another formula."""
+    exact, shipped = answers.get("exact"), answers.get("shipped")
+    if exact is None:
+        return "unsupported"
+    if exact.how == "native":
+        return f"native: {exact.by}"
+    another = f"; shipped {shipped.by}: {shipped.why}" if shipped and shipped.how == "native" and shipped.why else ""
+    return f"composed{another}"
+
+
+def document(found: Mapping[str, Words]) -> str:
+    """The document: a table for each kind, a row for each word, a column for each backend."""
+    lines = [
+        "# What is native, what is composed",
+        "",
+        "Made by `make support` from what the backends themselves answer; a test compares it with them. *native*: the "
+        "framework's own computes the word's formula. *composed*: built from the framework's primitives, because its "
+        "own computes another or there is none. *shipped*: the framework's own under that name, where its formula is "
+        "another. Fields at their default are left out.",
+    ]
+    kinds = dict.fromkeys(word.kind for word in words())
+    for kind in kinds:
+        lines += ["", f"## {kind}", "", f"| | {' | '.join(found)} |", "|---" * (len(found) + 1) + "|"]
+        for word in words():
+            if word.kind == kind:
+                answers = [cell(of[f"{kind}: {word.text}"]).replace("|", "\\|") for of in found.values()]
+                lines.append(f"| `{word.text}` | {' | '.join(answers)} |")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Print the document, or, with a backend's name, its answers."""
+    if len(sys.argv) > 1:
+        name = sys.argv[1]
+        sys.stdout.write(msgspec.json.encode(asked(registry.find(name).open(threads=1), name)).decode())
+        return
+    found = {}
+    for name, declared in registry.declared().items():
+        if declared.timed and not registry.missing(declared):
+            done = subprocess.run([sys.executable, "-m", "harness.support", name], capture_output=True, check=True)
+            found[name] = msgspec.json.decode(done.stdout, type=Words)
+    sys.stdout.write(document(found))
+
+
+if __name__ == "__main__":
+    main()
