@@ -20,8 +20,7 @@ def clipper(spec: Clip, g: Flat, w: Flat) -> Callable[[], object] | None:
         case ByValue(lowest=lowest, highest=highest):
             return lambda: np.clip(g.vector, lowest, highest, out=g.vector)
         case Adaptive():
-            tensors = [adaptive(spec, g.views[name], w.views[name]) for name in g.views]
-            return lambda: [shorten() for shorten in tensors]
+            return adaptive(spec, g, w)
 
 
 def _shorten(vectors: list[Array], c: float) -> None:
@@ -32,25 +31,34 @@ def _shorten(vectors: list[Array], c: float) -> None:
             np.multiply(g, c / length, out=g)
 
 
-def adaptive(spec: Adaptive, g: Array, w: Array) -> Callable[[], object]:
-    """g ← g·min(1, c·max(‖w‖, ε)/‖g‖) for each unit, a column of the matrix whose last axis is the tensor's."""
-    outputs = g.shape[-1] if g.ndim > 1 else 1
-    g, w = g.reshape(-1, outputs), w.reshape(-1, outputs)
-    square, ones = np.empty_like(g), np.ones(len(g), g.dtype)
-    lengths, limits = np.empty((2, outputs), g.dtype)
+def adaptive(spec: Adaptive, g: Flat, w: Flat) -> Callable[[], object]:
+    """g ← g·min(1, c·max(‖w‖, ε)/‖g‖) for each unit: a column of the tensor laid out as a matrix."""
+    square = np.empty_like(g.vector)
+    shapes = [(-1, view.shape[-1] if view.ndim > 1 else 1) for view in g.views.values()]
+    squares, gradients = (
+        [piece.reshape(shape) for piece, shape in zip(g.split(vector), shapes, strict=True)]
+        for vector in (square, g.vector)
+    )
+    ends = np.cumsum([matrix.shape[1] for matrix in squares])
+    lengths, limits = np.empty((2, ends[-1]), square.dtype)
+    each_length, each_limit = np.split(lengths, ends[:-1]), np.split(limits, ends[:-1])
+    ones = [np.ones(len(matrix), square.dtype) for matrix in squares]
 
-    def measure(tensor: Array, out: Array) -> None:
-        np.multiply(tensor, tensor, out=square)
-        np.dot(ones, square, out=out)  # the sum over a unit, faster than np.sum
-        np.sqrt(out, out=out)
+    def measure(vector: Array, outs: list[Array]) -> None:
+        np.multiply(vector, vector, out=square)
+        for one, matrix, out in zip(ones, squares, outs, strict=True):
+            np.dot(one, matrix, out=out)  # the sum over a column, faster than np.sum
 
     def shorten() -> None:
-        measure(w, limits)
-        measure(g, lengths)
+        measure(w.vector, each_limit)
+        measure(g.vector, each_length)
+        np.sqrt(limits, out=limits)
+        np.sqrt(lengths, out=lengths)
         np.maximum(limits, spec.eps, out=limits)
         np.multiply(limits, spec.c, out=limits)
         np.divide(limits, lengths, out=limits)
         np.minimum(limits, 1.0, out=limits)  # also where ‖g‖ = 0, and exactly 1 below the limit
-        np.multiply(g, limits, out=g)
+        for gradient, limit in zip(gradients, each_limit, strict=True):
+            np.multiply(gradient, limit, out=gradient)
 
     return shorten

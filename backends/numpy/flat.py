@@ -35,4 +35,4 @@ class Flat:
 
 def norm(v: Array) -> float:
     """‖v‖ of a vector."""
-    return math.sqrt(np.dot(v, v))
+    return math.sqrt(v.dot(v))

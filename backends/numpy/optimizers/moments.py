@@ -126,12 +126,12 @@ class Yogi:
         self.change, self.delta = np.empty_like(g), np.empty_like(g)
 
     def __call__(self, eta: float, t: int) -> Array:
-        o, v, change, delta = self.spec, self.v, self.change, self.delta
+        o, g, v, change, delta = self.spec, self.g, self.v, self.change, self.delta
         c1, c2 = (1 - o.beta1**t, 1 - o.beta2**t) if o.bias_correction else (1.0, 1.0)
-        fold(self.g, o.beta1, self.m)
-        np.multiply(self.g, self.g, out=delta)
-        np.subtract(v, delta, out=change)
-        np.sign(change, out=change)
+        fold(g, o.beta1, self.m)
+        np.multiply(g, g, out=delta)
+        np.subtract(v, delta, out=g)
+        np.sign(g, out=change)  # in place it takes five times as long
         np.multiply(change, delta, out=change)
         np.multiply(change, 1 - o.beta2, out=change)
         np.subtract(v, change, out=v)

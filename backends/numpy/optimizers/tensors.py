@@ -58,70 +58,96 @@ def _trust(above: float, below: float) -> float:
 
 
 class Adafactor:
-    """u = g/√V; Δ = α·u/max(1, rms(u)/d); α = max(ε₂, rms(w))·ρ or ρ; ρ = min(η, 1/√t) or η."""
+    """u = g/√V; Δ = α·u/max(1, rms(u)/d); α = max(ε₂, rms(w))·ρ or ρ; ρ = min(η, 1/√t) or η.
+
+    What is averaged of all tensors, g² or its means, lies in one vector.
+    """
 
     def __init__(self, optimizer: spec.Adafactor, w: Flat, g: Flat) -> None:
-        self.spec, self.g = optimizer, g
-        kinds = [Factored if optimizer.factored and view.ndim >= 2 else Whole for view in g.views.values()]
-        squares = [kind(view, optimizer.eps1) for kind, view in zip(kinds, g.views.values(), strict=True)]
-        self.tensors = list(zip(w.pieces, g.pieces, squares, strict=True))
+        self.spec, self.g, self.square = optimizer, g, np.empty_like(g.vector)
+        views = list(g.views.values())
+        kinds = [Factored if optimizer.factored and view.ndim >= 2 else Whole for view in views]
+        ends = np.cumsum([kind.size(view) for kind, view in zip(kinds, views, strict=True)])
+        self.now, self.averaged, self.inverse = np.zeros((3, ends[-1]), g.vector.dtype)
+        squares, *buffers = (
+            g.split(self.square),
+            *(np.split(vector, ends[:-1]) for vector in (self.now, self.averaged, self.inverse)),
+        )
+        bound = [
+            kind(view, square.reshape(view.shape), *pieces)
+            for kind, view, square, *pieces in zip(kinds, views, squares, *buffers, strict=True)
+        ]
+        self.tensors = list(zip(w.pieces, g.pieces, bound, strict=True))
 
     def __call__(self, eta: float, t: int) -> Array:
         o, beta = self.spec, 1 - t**-self.spec.beta2_decay
+        np.multiply(self.g.vector, self.g.vector, out=self.square)
+        for _, _, tensor in self.tensors:
+            tensor.measure()
+        np.add(self.now, o.eps1, out=self.now)
+        np.multiply(self.now, 1 - beta, out=self.now)
+        fold(self.now, beta, self.averaged)
+        np.sqrt(self.averaged, out=self.inverse)
+        np.reciprocal(self.inverse, out=self.inverse)
         rate = min(eta, 1 / math.sqrt(t)) if o.rate == "capped" else eta
-        for w, g, squares in self.tensors:
-            squares.divide(beta)
+        for w, g, tensor in self.tensors:
+            tensor.divide()
             alpha = max(o.eps2, _rms(w)) * rate if o.relative else rate
             np.multiply(g, alpha / max(1.0, _rms(g) / o.clip), out=g)
         return self.g.vector
 
 
 class Whole:
-    """V ← β̂V + (1 − β̂)(g² + ε₁); g ← g/√V."""
+    """V the average of g² itself."""
 
-    def __init__(self, g: Array, eps: float) -> None:
-        self.g, self.eps, self.v, self.square = g, eps, np.zeros_like(g), np.empty_like(g)
+    def __init__(self, g: Array, square: Array, now: Array, averaged: Array, inverse: Array) -> None:
+        self.g, self.square, self.now, self.inverse = (a.reshape(g.shape) for a in (g, square, now, inverse))
 
-    def divide(self, beta: float) -> None:
-        """Update V and divide g by its root."""
-        np.multiply(self.g, self.g, out=self.square)
-        _mean(self.square, self.eps, beta, self.v)
-        np.sqrt(self.v, out=self.square)
-        np.divide(self.g, self.square, out=self.g)
+    @staticmethod
+    def size(g: Array) -> int:
+        """Numbers that are averaged."""
+        return g.size
+
+    def measure(self) -> None:
+        """What is averaged, from g²."""
+        np.copyto(self.now, self.square)
+
+    def divide(self) -> None:
+        """g ← g/√V, from 1/√ of the averages."""
+        np.multiply(self.g, self.inverse, out=self.g)
 
 
 class Factored:
-    """R and C ← β̂· + (1 − β̂)(mean of g² over the last axis or the one before, + ε₁); g ← g/√(RC/mean R)."""
+    """V = RC/mean(R) of the averages of the means of g² over the last axis, R, and over the one before, C."""
 
-    def __init__(self, g: Array, eps: float) -> None:
-        self.g, self.eps, self.square = g, eps, np.empty_like(g)
-        self.rows, self.columns = (np.zeros_like(g.sum(axis, keepdims=True)) for axis in (-1, -2))
-        self.row, self.column = np.empty_like(self.rows), np.empty_like(self.columns)
-        self.level = np.empty_like(self.rows.sum(-2, keepdims=True))
+    def __init__(self, g: Array, square: Array, now: Array, averaged: Array, inverse: Array) -> None:
+        *others, inputs, outputs = g.shape
+        rows = (*others, inputs)
+        self.g, self.square = g, square
+        (self.row, self.column), (self.rows, _), (self.inverse_rows, self.inverse_columns) = (
+            (vector[: math.prod(rows)].reshape(rows), vector[math.prod(rows) :].reshape(*others, outputs))
+            for vector in (now, averaged, inverse)
+        )
+        self.over_rows, self.over_columns = (np.full(n, 1 / n, g.dtype) for n in (inputs, outputs))
+        self.level = np.empty((*others, 1), g.dtype)
 
-    def divide(self, beta: float) -> None:
-        """Update R and C and divide g by the root of what they stand for."""
-        g, square, row, column, level = self.g, self.square, self.row, self.column, self.level
-        inputs, outputs = g.shape[-2:]
-        np.multiply(g, g, out=square)
-        for axis, size, mean, averaged in ((-1, outputs, row, self.rows), (-2, inputs, column, self.columns)):
-            np.add.reduce(square, axis, out=mean, keepdims=True)
-            np.divide(mean, size, out=mean)
-            _mean(mean, self.eps, beta, averaged)
-        np.add.reduce(self.rows, -2, out=level, keepdims=True)
-        np.divide(level, inputs, out=level)
-        np.divide(level, self.rows, out=row)
-        np.sqrt(row, out=row)
-        np.sqrt(self.columns, out=column)
-        np.multiply(g, row, out=g)
-        np.divide(g, column, out=g)
+    @staticmethod
+    def size(g: Array) -> int:
+        """Numbers that are averaged."""
+        return int(g.size // g.shape[-1] + g.size // g.shape[-2])
 
+    def measure(self) -> None:
+        """What is averaged, from g²."""
+        np.matmul(self.square, self.over_columns, out=self.row)
+        np.matmul(self.over_rows, self.square, out=self.column)
 
-def _mean(square: Array, eps: float, beta: float, into: Array) -> None:
-    """V ← βV + (1 − β)(g² + ε)."""
-    np.add(square, eps, out=square)
-    np.multiply(square, 1 - beta, out=square)
-    fold(square, beta, into)
+    def divide(self) -> None:
+        """g ← g/√V, from 1/√ of the averages."""
+        np.mean(self.rows, axis=-1, out=self.level, keepdims=True)
+        np.sqrt(self.level, out=self.level)
+        np.multiply(self.inverse_rows, self.level, out=self.inverse_rows)
+        np.multiply(self.g, self.inverse_rows[..., None], out=self.g)
+        np.multiply(self.g, self.inverse_columns[..., None, :], out=self.g)
 
 
 def _rms(v: Array) -> float:
