@@ -6,7 +6,7 @@ import pytest
 from backends.numpy.flat import Flat
 from backends.numpy.update import Update
 from backends.reference import update as reference
-from harness.spec.optimizers import OPTIMIZERS, SGD, Adafactor, Lion, Muon, Rprop, ScheduleFree, Yogi
+from harness.spec.optimizers import LBFGS, OPTIMIZERS, SGD, Adafactor, Lion, Muon, Rprop, ScheduleFree, Yogi
 from harness.spec.recipe import Adaptive, Coupled, Decoupled, Recipe
 from harness.spec.spellings import recipe_label, short
 from harness.spec.variants import variants
@@ -58,7 +58,7 @@ def expected(recipe, start, gradients, rates=RATES):
     return w
 
 
-@pytest.mark.parametrize("optimizer", VARIANTS, ids=short)
+@pytest.mark.parametrize("optimizer", [*VARIANTS, LBFGS(curvature=0.1, memory=2), Adafactor(eps1=0.1)], ids=short)
 @pytest.mark.parametrize("decay", DECAYS, ids=short)
 def test_every_shape(optimizer, decay):
     """Tall, wide and square matrices, three axes, single numbers; the rate goes up, down and to 0."""
