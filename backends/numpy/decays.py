@@ -1,31 +1,55 @@
 """Weight decay over the flat vector, with a rate that is 0 out of scope."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from backends.numpy.flat import Flat
-from harness.spec.recipe import Coupled, Decay, Decoupled, NoDecay, touched
+from backends.numpy.flat import Array, Flat
+from harness.spec.optimizers import decays_inside
+from harness.spec.recipe import Coupled, Decay, Decoupled, Recipe, touched
 
 
-def decay(spec: Decay, w: Flat, g: Flat, lr: float) -> Callable[[float], None] | None:
-    """A function of the schedule's factor that changes g (coupled) or w (decoupled), or None.
+def coupled(spec: Decay, w: Flat, g: Flat) -> Callable[[], None] | None:
+    """g ← g + λw, or None."""
+    return (
+        adder(dict.fromkeys(touched(spec.on, w.views), spec.rate), w, g.vector) if isinstance(spec, Coupled) else None
+    )
 
-    Both come before the step: since Δ does not depend on w, w − ηλw − Δ is w − Δ − ηλw.
-    """
-    if isinstance(spec, NoDecay):
+
+def decoupled(recipe: Recipe, w: Flat) -> Callable[[float], Array] | None:
+    """ηλw as a function of the schedule's factor, in a buffer that the next call overwrites; or None."""
+    spec = recipe.decay
+    if not isinstance(spec, Decoupled) or decays_inside(recipe.optimizer):
         return None
-    scaled = isinstance(spec, Decoupled) and spec.scaled_by == "rate"
-    rate = w.spread(dict.fromkeys(touched(spec.on, w.views), spec.rate * lr if scaled else spec.rate))
+    rate = spec.rate * recipe.optimizer.lr if spec.scaled_by == "rate" else spec.rate
+    rates = w.spread(dict.fromkeys(touched(spec.on, w.views), rate))
+    amount = np.empty_like(rates)
+
+    def shrinkage(factor: float) -> Array:
+        np.multiply(w.vector, rates, out=amount)
+        return np.multiply(amount, factor, out=amount)
+
+    return shrinkage
+
+
+def inside(recipe: Recipe, w: Flat) -> dict[str, float]:
+    """λ of each tensor whose decay is part of the formula, which multiplies it by η: λ/lr if scaled by the schedule."""
+    spec = recipe.decay
+    if not isinstance(spec, Decoupled) or not decays_inside(recipe.optimizer):
+        return {}
+    rate = spec.rate if spec.scaled_by == "rate" else spec.rate / recipe.optimizer.lr
+    return dict.fromkeys(touched(spec.on, w.views), rate)
+
+
+def adder(rates: Mapping[str, float], w: Flat, to: Array) -> Callable[[], None]:
+    """u ← u + λw, u the vector ``to``, λ the tensors' ``rates``; nothing where there are none."""
+    if not rates:
+        return lambda: None
+    rate = w.spread(rates)
     amount = np.empty_like(rate)
 
-    def couple(factor: float) -> None:
+    def add() -> None:
         np.multiply(w.vector, rate, out=amount)
-        np.add(g.vector, amount, out=g.vector)
+        np.add(to, amount, out=to)
 
-    def shrink(factor: float) -> None:
-        np.multiply(w.vector, rate, out=amount)
-        np.multiply(amount, factor, out=amount)
-        np.subtract(w.vector, amount, out=w.vector)
-
-    return couple if isinstance(spec, Coupled) else shrink
+    return add

@@ -1,5 +1,6 @@
 """All tensors of a run in one contiguous vector, so that an update is a few operations however many there are."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,12 +18,21 @@ class Flat:
         ends = np.cumsum([np.prod(shape, dtype=int) for shape in shapes.values()])
         self.vector: Array = np.zeros(ends[-1], dtype)
         self.starts = [0, *ends[:-1]]
-        self.pieces = np.split(self.vector, ends[:-1])
+        self.pieces = self.split(self.vector)
         self.views = {
             name: piece.reshape(shape) for piece, (name, shape) in zip(self.pieces, shapes.items(), strict=True)
         }
+
+    def split(self, vector: Array) -> list[Array]:
+        """Flat pieces of another vector of this layout, one a tensor."""
+        return np.split(vector, self.starts[1:])
 
     def spread(self, values: Mapping[str, float]) -> Array:
         """A vector of this layout with one value in all places of a tensor, and 0 in the tensors not named."""
         pieces = (np.full(view.size, values.get(name, 0.0)) for name, view in self.views.items())
         return np.concatenate(list(pieces)).astype(self.vector.dtype)
+
+
+def norm(v: Array) -> float:
+    """‖v‖ of a vector."""
+    return math.sqrt(v.dot(v))

@@ -35,6 +35,9 @@ class NumpyTrainer:
             view[...] = start[name]
         self.update = Update(self.recipe, self.w, self.g, self.steps)
 
+    def rescale(self, factor: float) -> None:
+        self.update.scale = factor
+
     @np.errstate(all="ignore")
     def train(self, order: Integers) -> Steps:
         steps, batch = order.shape
@@ -66,7 +69,10 @@ class NumpyTrainer:
         x, y = self.parts[part]
         on, problem = self._objective(len(x)), self.task.problem
         on.x[...], on.y[...] = x, y
+        w = self.w.vector.copy()
+        self.w.vector[...] = self.update.evaluated_at()
         loss = on.loss()
+        self.w.vector[...] = w
         return Evaluation(loss, metric(problem.loss, on.outputs, y) if isinstance(problem, Network) else None)
 
     def parameters(self) -> Parameters:

@@ -9,9 +9,12 @@ from harness.problems.catalogue import CATALOGUE
 from harness.spec.cell import Budget, Cell
 from harness.spec.layers import Dense, Elu, LeakyRelu, Relu, Sigmoid, Tanh
 from harness.spec.losses import BinaryCrossEntropy, CrossEntropy, MeanSquaredError
-from harness.spec.optimizers import SGD, Adam, Momentum
+from harness.spec.optimizers import OPTIMIZERS, SGD, Adam, Momentum, ScheduleFree
 from harness.spec.problem import DataSet, Network, RandomGradients
-from harness.spec.recipe import L1L2, GlobalNorm, Recipe
+from harness.spec.recipe import CLIPS, L1L2, Adaptive, Decoupled, GlobalNorm, Recipe
+from harness.spec.schedules import SCHEDULES, OneCycle, Plateau, Step
+from harness.spec.spellings import recipe_label
+from harness.spec.variants import variants
 
 PRECISIONS = ("float32", "float64")
 IRIS = Network(DataSet("iris"), (Dense(5), Relu(), Dense(3)), CrossEntropy())
@@ -66,6 +69,102 @@ def test_float32_is_float32_throughout(precision):
         assert np.array_equal(w, w.astype(precision))
     buffers = [run.w.vector, run.g.vector, run.parts["test"].x, *vars(run.update.optimizer).values()]
     assert {b.dtype for b in buffers if isinstance(b, np.ndarray)} == {np.dtype(precision)}
+
+
+EVERY_KIND = [
+    Recipe(kind(), decay=Decoupled(0.1, scaled_by=scaled_by), schedule=schedule)
+    for kind in OPTIMIZERS
+    for scaled_by, schedule in (("rate", Plateau()), ("schedule", OneCycle()))
+]
+BUDGET = Budget(steps=12, batch=16)
+
+
+def same(left, right):
+    return list(left) == list(right) and all(np.array_equal(left[name], right[name]) for name in right)
+
+
+@pytest.mark.parametrize("kind", OPTIMIZERS)
+@pytest.mark.parametrize("scaled_by", ["rate", "schedule"])
+def test_rescaled_once_is_a_step_of_the_schedule(make, kind, scaled_by):
+    """To the bit, and for the decay too."""
+    decay = Decoupled(0.1, scaled_by=scaled_by)
+    stepped, start, order = make(IRIS, Recipe(kind(), decay=decay, schedule=Step(5, 0.25)), BUDGET)
+    rescaled, _, _ = make(IRIS, Recipe(kind(), decay=decay, schedule=Plateau()), BUDGET)
+    stepped.train(order[:10])
+    rescaled.train(order[:5])
+    rescaled.rescale(0.25)
+    rescaled.train(order[5:10])
+    assert same(rescaled.parameters(), stepped.parameters())
+    assert not same(rescaled.parameters(), start)
+
+
+@pytest.mark.parametrize("recipe", EVERY_KIND, ids=recipe_label)
+def test_rescaled_beside_the_reference(make, recipe):
+    """Not by parts of what it was before: 0.3 and then 0.5 of what the schedule gives; and 1 after a reset."""
+    runs = []
+    for words in ({}, {"on": "reference"}):
+        trainer, start, order = make(RandomGradients(), recipe, Budget(steps=9, batch=1), **words)
+        trainer.rescale(7.0)
+        trainer.reset(start)
+        trainer.train(order[:3])
+        for factor, rows in ((0.3, order[3:6]), (0.5, order[6:])):
+            trainer.rescale(factor)
+            trainer.train(rows)
+        runs.append(trainer.parameters())
+    for name, w in runs[1].items():
+        assert np.abs(runs[0][name] - w).max() <= 1e-12 * np.abs(w - start[name]).max()
+
+
+@pytest.mark.parametrize("recipe", EVERY_KIND[::2], ids=recipe_label)
+def test_reset_and_looking_around(make, recipe):
+    trainer, start, order = make(IRIS, recipe, BUDGET)
+    steps, end, loss = trainer.train(order), trainer.parameters(), trainer.evaluate("test")
+    trainer.rescale(0.1)
+    trainer.reset(start)
+    assert same(trainer.parameters(), start)
+    for i, row in enumerate(order):
+        assert trainer.train(row[None]).loss[0] == steps.loss[i]
+        trainer.evaluate("training")
+        trainer.gradients(row)
+        trainer.evaluate("test")
+    assert same(trainer.parameters(), end)
+    assert trainer.evaluate("test") == loss
+
+
+@pytest.mark.parametrize("optimizer", variants(ScheduleFree))
+def test_a_schedule_free_network_is_evaluated_at_its_mean(make, optimizer):
+    recipe = Recipe(optimizer, decay=Decoupled(0.1))
+    mine, _, order = make(IRIS, recipe, BUDGET)
+    theirs, _, _ = make(IRIS, recipe, BUDGET, on="reference")
+    assert mine.train(order).loss == pytest.approx(theirs.train(order).loss, rel=1e-12)
+    for part in ("training", "validation", "test"):
+        assert mine.evaluate(part) == pytest.approx(theirs.evaluate(part), rel=1e-12)
+    at_the_mean, w = mine.evaluate("training"), mine.parameters()
+    other, _, _ = make(IRIS, Recipe(SGD()), BUDGET)
+    other.reset(w)
+    assert other.evaluate("training").loss != pytest.approx(at_the_mean.loss, rel=1e-6)
+    assert same(dict(mine.gradients(order[0])), dict(other.gradients(order[0])))
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        *(Recipe(variant, Adaptive()) for kind in OPTIMIZERS for variant in variants(kind)),
+        *(Recipe(SGD(), schedule=schedule()) for schedule in SCHEDULES),
+        *(Recipe(SGD(), clip()) for clip in CLIPS),
+    ],
+    ids=recipe_label,
+)
+def test_shipped_is_exact(make, backend, recipe):
+    found = []
+    for implementation in ("exact", "shipped"):
+        cell = Cell(RandomGradients(), recipe, BUDGET, "numpy", implementation=implementation)
+        plan = backend.plan(cell, ("weight", "bias"))
+        assert all(origin == ("native", "NumPy", "") for origin in plan.values())
+        trainer, _, order = make(RandomGradients(), recipe, Budget(steps=5, batch=1), implementation=implementation)
+        trainer.train(order)
+        found.append(trainer.parameters())
+    assert same(*found)
 
 
 def test_declaration_and_plan():
