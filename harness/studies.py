@@ -10,7 +10,7 @@ from harness import selectors
 from harness.errors import InvalidInput
 from harness.problems.catalogue import CATALOGUE
 from harness.spec.job import Agreement, Convergence, FirstCall, Speed
-from harness.spec.optimizers import OPTIMIZERS
+from harness.spec.optimizers import LBFGS, OPTIMIZERS
 from harness.spec.problem import RandomGradients
 from harness.spec.recipe import NoDecay
 from harness.spec.spellings import short
@@ -54,6 +54,7 @@ AGREEMENT: dict[Cover, str] = {"short": "agreement", "pairs": "agreement-all", "
 # Optimizers, sequences of gradients, clips, penalties, decays, schedules.
 Row = tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...], tuple[str, ...], tuple[str, ...], tuple[str, ...]]
 SEQUENCES = ("random-gradients", "random-gradients-1e-4")
+BOWLS = ("quadratic-100", "noisy-quadratic")
 UPDATES, TRAINING_STEPS = 20, 100
 EPOCHS = 5  # of the quickstart: 155 steps
 
@@ -116,34 +117,30 @@ def agreement(cover: Cover = "short", backends: tuple[str, ...] = (), optimizers
     backends = ("reference", *others) if others else ()
     updates = Agreement(gradients=False)
     grids: list[Grid] = []
-    variants: tuple[str, ...] = ()
-    for decays, chosen in _by_decay(optimizers or VARIANTS).items():
-        variants += chosen
-        for row in _pairs(chosen, decays) if cover == "pairs" else _rounds(chosen, decays):
+    for (decays, problems), chosen in _groups(optimizers or VARIANTS).items():
+        axes = (problems, EVERY_CLIP, EVERY_PENALTY, decays, EVERY_SCHEDULE)
+        for row in _pairs(chosen, axes) if cover == "pairs" else _rounds(chosen, axes):
             grids += _beside_reference(_grid(updates, row, backends))
+        for place, problem in enumerate(problems):
+            some = chosen if cover == "pairs" else chosen[place :: len(problems)]
+            single = Grid(updates, (problem,), some, backends=others, precisions=("float32",), steps=UPDATES)
+            grids += [single, replace(single, backends=("reference",), precisions=("float64",))] if some else []
     if cover == "product":
-        for decays, chosen in _by_decay(optimizers or PLAIN).items():
-            row = (chosen, SEQUENCES, EVERY_CLIP, EVERY_PENALTY, decays, EVERY_SCHEDULE)
+        for (decays, problems), chosen in _groups(optimizers or PLAIN).items():
+            row = (chosen, problems, EVERY_CLIP, EVERY_PENALTY, decays, EVERY_SCHEDULE)
             grids += _beside_reference(_grid(updates, row, backends))
     real = tuple(name for name, case in CATALOGUE.items() if not isinstance(case.problem, RandomGradients))
     grids += _beside_reference(Grid(Agreement(), real, backends=backends, steps=TRAINING_STEPS))
-    for place, sequence in enumerate(SEQUENCES):
-        some = variants if cover == "pairs" else variants[place :: len(SEQUENCES)]
-        if some:
-            single = Grid(updates, (sequence,), some, backends=others, precisions=("float32",), steps=UPDATES)
-            grids += [single, replace(single, backends=("reference",), precisions=("float64",))]
     return Study(AGREEMENT[cover], "every backend against the reference", tuple(grids))
 
 
-def _pairs(variants: tuple[str, ...], decays: tuple[str, ...]) -> list[Row]:
-    """Rows that together hold every pair of a variant, a scale, a clip, a penalty, a decay and a schedule."""
-    axes = (variants, SEQUENCES, EVERY_CLIP, EVERY_PENALTY, decays, EVERY_SCHEDULE)
-    return [_row(row) for row in AllPairs([list(axis) for axis in axes])]
+def _pairs(variants: tuple[str, ...], axes: Sequence[Sequence[str]]) -> list[Row]:
+    """Rows that together hold every pair of a variant and a choice on each of the axes, and of two such choices."""
+    return [_row(row) for row in AllPairs([list(axis) for axis in (variants, *axes)])]
 
 
-def _rounds(variants: tuple[str, ...], decays: tuple[str, ...]) -> list[Row]:
-    """Each variant once or more, and every pair of the other pieces at least once."""
-    axes = (SEQUENCES, EVERY_CLIP, EVERY_PENALTY, decays, EVERY_SCHEDULE)
+def _rounds(variants: tuple[str, ...], axes: Sequence[Sequence[str]]) -> list[Row]:
+    """Each variant once or more, and every pair of choices on the axes at least once."""
     rows = list(AllPairs([list(axis) for axis in axes]))
     length = max(len(variants), len(rows))
     return [_row((variants[i % len(variants)], *rows[i % len(rows)])) for i in range(length)]
@@ -159,12 +156,17 @@ def _grid(measure: Agreement, row: Row, backends: tuple[str, ...]) -> Grid:
     return Grid(measure, problems, optimizers, clips, penalties, decays, schedules, backends, steps=UPDATES)
 
 
-def _by_decay(optimizers: tuple[str, ...]) -> dict[tuple[str, ...], tuple[str, ...]]:
-    """Variants by the decays that they are combined with: every one, or the one that the spelling brings (adamw)."""
-    found: dict[tuple[str, ...], tuple[str, ...]] = {}
+def _groups(optimizers: tuple[str, ...]) -> dict[tuple[tuple[str, ...], tuple[str, ...]], tuple[str, ...]]:
+    """Variants by the decays and problems with which they are combined.
+
+    Every decay, or the one that the spelling brings (adamw). Shared random gradients of two scales; but L-BFGS in
+    bowls, for of gradients that know nothing of w, sᵀy is near 0 by chance and its inverse is rounding.
+    """
+    found: dict[tuple[tuple[str, ...], tuple[str, ...]], tuple[str, ...]] = {}
     for optimizer, brought in selectors.optimizers(optimizers):
         decays = EVERY_DECAY if isinstance(brought, NoDecay) else (short(brought),)
-        found[decays] = (*found.get(decays, ()), short(optimizer))
+        group = decays, BOWLS if isinstance(optimizer, LBFGS) else SEQUENCES
+        found[group] = (*found.get(group, ()), short(optimizer))
     return found
 
 

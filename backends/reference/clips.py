@@ -36,7 +36,7 @@ def adaptive(g: Floats, w: Floats, c: float, eps: float) -> Floats:
     """Each unit's g if ‖g‖ ≤ c·max(‖w‖, ε), else scaled to that; a unit is a slice of the last axis, or a vector."""
     limit = c * np.maximum(unit_norms(w), eps)
     norms = unit_norms(g)
-    return np.where(norms <= limit, g, g * limit / np.where(norms > 0, norms, 1.0))
+    return np.where(norms <= limit, g, g * limit / np.where(norms == 0, 1.0, norms))
 
 
 def unit_norms(w: Floats) -> Floats:

@@ -357,8 +357,8 @@ def schedule_free(spec: ScheduleFree, at: At, state: State) -> tuple[Floats, Sta
         v = spec.beta2 * v + (1 - spec.beta2) * at.g**2
         u = at.g / (np.sqrt(v / (1 - spec.beta2**at.t)) + spec.eps)
     z = state["z"] - at.eta * (u + at.decay * at.w)
-    squares = state["squares"] + at.eta**2
-    c = 1 / at.t if spec.weights == "equal" else at.eta**2 / squares if squares else 0.0
+    squares = state["squares"] + at.eta * at.eta
+    c = 1 / at.t if spec.weights == "equal" else at.eta * at.eta / squares if squares else 0.0
     x = (1 - c) * state["x"] + c * z
     return at.w - ((1 - spec.beta) * z + spec.beta * x), {"z": z, "x": x, "v": v, "squares": squares}
 

@@ -71,7 +71,7 @@ def _verdicts(record: Record, reference: Record | None, nudged: Record | None) -
     moved = {name: float(v[0]) for name, v in _tensors(reference, "moved").items()}
     final = _tensors(reference, "parameter")
     found = _tensors(record, "parameter")
-    response = _distances(_tensors(nudged, "parameter"), final, moved) if nudged is not None else {}
+    response = _relative(nudged, moved) if nudged is not None else {}
     if not all(np.isfinite(values).all() for values in final.values()) and record.status == reference.status:
         verdicts = [_nothing(job, "the reference diverges too: nothing finite to compare", excused=True)]
     elif math.inf in response.values():
@@ -110,6 +110,12 @@ def _distances(
         gap = float(np.abs(other[finite] - values[finite]).max(initial=0.0))
         distances[name] = gap / (scale[name] if 0 < scale[name] < math.inf else 1.0)
     return distances
+
+
+def _relative(nudged: Record, moved: Mapping[str, float]) -> dict[str, float]:
+    """Per tensor the reference's response to one unit in the last place, over how far the tensor moved."""
+    found = {name: float(values[0]) for name, values in _tensors(nudged, "response").items()}
+    return {name: value / (moved[name] if 0 < moved[name] < math.inf else 1.0) for name, value in found.items()}
 
 
 def _same_holes(a: np.ndarray, b: np.ndarray) -> bool:

@@ -12,8 +12,8 @@ FINAL: frozenset[Status] = frozenset(("ok", "diverged", "unsupported"))  # the o
 class Agreement(Piece, frozen=True, tag="agreement"):
     """Gradients of the first batch at the start, and the parameters after the budget's steps.
 
-    ``ulp`` moves every initial value to its neighbour first: the reference's response to that is the
-    yardstick of what rounding alone may do.
+    ``ulp`` asks how far the end moves when every initial value moves to its neighbour: of the reference, the yardstick
+    of what rounding alone may do.
     """
 
     gradients: bool = True

@@ -13,8 +13,12 @@ import pytest
 
 from harness import registry
 from harness.backend import Backend, Integers, Parameters, Steps, Trainer
+from harness.measure import agreement
+from harness.measure.run import Builder
+from harness.measure.series import table
 from harness.problems import task as tasks
 from harness.spec.cell import Budget, Cell
+from harness.spec.job import Agreement
 from harness.spec.problem import Problem
 from harness.spec.recipe import Recipe
 
@@ -77,6 +81,25 @@ def make(name: str, backend: Backend) -> Callable[..., tuple[Trainer, Parameters
         return backends[on].trainer(cell, task, start, len(order), observe), start, order
 
     return make
+
+
+@pytest.fixture(scope="session")
+def tolerance() -> Callable[..., float]:
+    """What rounding alone may do in float64: 1e-12, or 100 times the reference's response to one ulp of its start."""
+    builder = Builder(registry.find("reference").open(threads=1))
+
+    def tolerance(problem: Problem, recipe: Recipe, budget: Budget) -> float:
+        task = tasks.make(problem)
+        cell = Cell(problem, recipe, budget, "reference", precision="float64")
+        opened = builder.open(cell, task, tasks.initial(task, 0))
+        rows = {
+            ulp: table(agreement.measure(opened, Agreement(gradients=False, ulp=ulp)).series) for ulp in (False, True)
+        }
+        moved = rows[False].query("series == 'moved'").set_index("tensor")["value"]
+        response = rows[True].set_index("tensor")["value"]
+        return max(1e-12, 100 * float((response / moved).max()))
+
+    return tolerance
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from harness.errors import InvalidInput
 from harness.spec.job import Agreement, Speed
-from harness.studies import STUDIES, VARIANTS, agreement, quickstart
+from harness.studies import SEQUENCES, STUDIES, VARIANTS, agreement, quickstart
 from harness.study import cells, overridden, select
 
 
@@ -38,7 +38,7 @@ AXES = ("problems", "optimizers", "clips", "penalties", "decays", "schedules")
 
 def pairs(cover, axes):
     """Every pair of choices on two of some axes that the cover holds, and how many there could be."""
-    grids = [grid for grid in agreement(cover).grids if grid.decays]
+    grids = [grid for grid in agreement(cover).grids if grid.decays and grid.problems[0] in SEQUENCES]
     choices = {axis: {choice for grid in grids for choice in getattr(grid, axis)} for axis in axes}
     for one, other in itertools.combinations(axes, 2):
         covered = {(getattr(grid, one)[0], getattr(grid, other)[0]) for grid in grids}
