@@ -32,7 +32,8 @@ NINE_WITH_RATES = (
 CLIPS = ("none", "global_norm[1.0]")
 
 # Every optimizer in every variant of its formula. AdamW is Adam × decoupled decay.
-VARIANTS = tuple(short(variant) for kind in OPTIMIZERS for variant in variants(kind))
+# At rates of 0.01 or more: next to weights of order 1, float32 cannot tell smaller steps from their rounding.
+VARIANTS = tuple(short(replace(variant, lr=max(variant.lr, 0.01))) for kind in OPTIMIZERS for variant in variants(kind))
 PLAIN = tuple(kind.spelling() for kind in OPTIMIZERS)
 EVERY_CLIP = ("none", "global_norm[2.0]", "per_tensor[1.0]", "by_value[-0.5,0.25]", "adaptive[0.1]")
 EVERY_PENALTY = ("none", "l1[0.01]", "l2[0.01]", "l2[0.5,per_sample]", "l1_l2[0.01,0.02]")
