@@ -28,7 +28,7 @@ from harness.spec.optimizers import (
     ScheduleFree,
     Yogi,
 )
-from harness.spec.recipe import Decoupled, Recipe
+from harness.spec.recipe import Decay, Decoupled, Recipe
 from harness.spec.schedules import Constant
 
 
@@ -73,7 +73,7 @@ def origin(recipe: Recipe, exact: bool) -> Origin:
         case Rprop():
             return _rprop(spec, exact, constant)
         case LBFGS():
-            return _lbfgs(recipe, spec, exact)
+            return _unless(exact, "torch.optim.LBFGS(max_iter=1)", "lbfgs", _of_lbfgs(spec, recipe.decay))
         case Lion() | LARS() | LAMB() | Yogi() | Adan() | ScheduleFree():
             return Origin("composed", spec.spelling(), "torch.optim has none")
 
@@ -148,30 +148,25 @@ def _rprop(spec: Rprop, exact: bool, constant: bool) -> Origin:
             return Origin("native", "torch.optim.Rprop")
 
 
-def _lbfgs(recipe: Recipe, spec: LBFGS, exact: bool) -> Origin:
-    name = "torch.optim.LBFGS(max_iter=1)"
-    differences = []
+def _of_lbfgs(spec: LBFGS, decay: Decay) -> str:
+    """The formula takes s from w as rounded; what pairs of small s make of the difference is far above rounding."""
+    differences = [
+        "its s is Δ, not w − w₋₁" + (", which the decay is part of" if isinstance(decay, Decoupled) else ""),
+        "it stays where max|g| ≤ 1e-7 or gᵀHg < 1e-9",
+    ]
     if spec.first != "l1":
         differences.append("it scales its first step by 1/‖g‖₁")
     if spec.curvature != 1e-10:
         differences.append("it leaves out pairs with sᵀy ≤ 1e-10")
-    if isinstance(recipe.decay, Decoupled):
-        differences.append("its s is Δ without the decay")
-    if exact and not differences:
-        return Origin("native", name)
-    if not exact:
-        differences.append("it stays where max|g| ≤ 1e-7 or gᵀHg < 1e-9")
-    return _unless(exact, name, "lbfgs", ", ".join(differences))
+    return ", ".join(differences)
 
 
-def native(
-    recipe: Recipe, groups: list[dict[str, Any]], exact: bool, decoupled: bool
-) -> tuple[torch.optim.Optimizer, ...]:
+def native(spec: Optimizer, groups: list[dict[str, Any]], decoupled: bool) -> tuple[torch.optim.Optimizer, ...]:
     """The framework's own optimizer with the spec's words, or two of them that share the parameters.
 
     ``groups`` carry their ``weight_decay``; ``decoupled`` says of which kind it is.
     """
-    match recipe.optimizer:
+    match spec:
         case SGD(lr=lr):
             return (torch.optim.SGD(groups, lr=lr),)
         case Momentum(lr=lr, momentum=momentum, dampening=dampening, nesterov=nesterov):
@@ -187,20 +182,20 @@ def native(
             return (torch.optim.Adadelta(groups, lr=lr, rho=rho, eps=eps),)
         case Adamax(lr=lr, beta1=beta1, beta2=beta2, eps=eps):
             return (torch.optim.Adamax(groups, lr=lr, betas=(beta1, beta2), eps=eps),)
-        case NAdam() as spec:
+        case NAdam():
             return (_nadam(spec, groups, decoupled),)
         case RAdam(lr=lr, beta1=beta1, beta2=beta2, eps=eps):
             betas = (beta1, beta2)
             return (torch.optim.RAdam(groups, lr=lr, betas=betas, eps=eps, decoupled_weight_decay=decoupled),)
         case Adafactor(lr=lr, beta2_decay=c, eps1=eps1, eps2=eps2, clip=d):
             return (torch.optim.Adafactor(groups, lr=lr, beta2_decay=-c, eps=(eps1, eps2), d=d),)
-        case Muon() as spec:
+        case Muon():
             return _muon(spec, groups, decoupled)
         case Rprop(lr=lr, shrink=shrink, grow=grow, smallest=smallest, largest=largest):
             return (torch.optim.Rprop(groups, lr=lr, etas=(shrink, grow), step_sizes=(smallest, largest)),)
         case LBFGS(lr=lr, memory=memory):
-            return (OneIteration(groups, lr, memory, exact),)
-        case Lion() | LARS() | LAMB() | Yogi() | Adan() | ScheduleFree() as spec:
+            return (OneIteration(groups, lr=lr, max_iter=1, history_size=memory),)
+        case Lion() | LARS() | LAMB() | Yogi() | Adan() | ScheduleFree():
             raise TypeError(f"torch.optim has no {spec.spelling()}")
 
 
@@ -234,7 +229,7 @@ def _muon(spec: Muon, groups: list[dict[str, Any]], decoupled: bool) -> tuple[to
         made.append(muon)
     if rest:
         beside = Adam(spec.lr, spec.beta1, spec.beta2, spec.adam_eps)
-        made.extend(native(Recipe(beside), rest, False, decoupled))
+        made.extend(native(beside, rest, decoupled))
     return tuple(made)
 
 
@@ -243,14 +238,7 @@ def _only(group: dict[str, Any], matrices: bool) -> dict[str, Any]:
 
 
 class OneIteration(torch.optim.LBFGS):
-    """One update a step, with torch's tolerances or, ``exact``, none.
-
-    The loss, which a step asks for, is of use to a line search or a second iteration only.
-    """
-
-    def __init__(self, groups: list[dict[str, Any]], lr: float, memory: int, exact: bool) -> None:
-        gradient, change = (0.0, 0.0) if exact else (1e-7, 1e-9)
-        super().__init__(groups, lr, 1, tolerance_grad=gradient, tolerance_change=change, history_size=memory)
+    """One update a step. The loss, which a step asks for, is of use to a line search or a second iteration only."""
 
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         """Make one update from the gradients that are there."""

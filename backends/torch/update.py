@@ -26,7 +26,7 @@ class Update:
         groups = decays.groups(recipe, list(named.values()), decayed if own_decay else [])
         self.native = optimizers.origin(recipe, exact).how == "native"
         self.optimizers: tuple[torch.optim.Optimizer, ...] = (
-            optimizers.native(recipe, groups, exact, decoupled=own_decay and isinstance(decay, Decoupled))
+            optimizers.native(recipe.optimizer, groups, decoupled=own_decay and isinstance(decay, Decoupled))
             if self.native
             else (Composed(recipe.optimizer, groups, named),)
         )

@@ -103,11 +103,11 @@ OPTIMIZERS = [
     (Recipe(Yogi()), C, C, True),
     (Recipe(Adan()), C, C, True),
     (Recipe(ScheduleFree()), C, C, True),
-    (Recipe(LBFGS()), N, N, True),
+    (Recipe(LBFGS()), C, N, True),
     (Recipe(LBFGS(first="l2")), C, N, True),
     (Recipe(LBFGS(curvature=0.0)), C, N, True),
     (Recipe(LBFGS(), decay=Decoupled()), C, N, True),
-    (Recipe(LBFGS(), decay=Coupled()), N, N, True),
+    (Recipe(LBFGS(), decay=Coupled()), C, N, True),
 ]
 
 
