@@ -30,7 +30,7 @@ def origin(schedule: Schedule, exact: bool) -> Origin:
         case Constant():
             return Origin("native", "nothing")
         case Plateau():
-            why = "ReduceLROnPlateau cuts one evaluation later, and forgets those of a cooldown"
+            why = "ReduceLROnPlateau cuts one evaluation later, and is stepped by the user's loop"
             return Origin("composed", "the harness's rescale", why)
         case _ if exact:
             return Origin("composed", "the spec's table, set each step", "torch's schedulers round recursively")
