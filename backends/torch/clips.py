@@ -5,10 +5,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from backends.torch import layers
 from harness.backend import Origin
-from harness.spec.recipe import ByValue, Clip, GlobalNorm, NoClip, PerTensor
-
-Clipper = Callable[[list[nn.Parameter]], object]
+from harness.spec.recipe import Adaptive, ByValue, Clip, GlobalNorm, NoClip, PerTensor
 
 
 def origin(clip: Clip, exact: bool) -> Origin:
@@ -26,23 +25,28 @@ def origin(clip: Clip, exact: bool) -> Origin:
             return Origin("native", "torch.nn.utils.clip_grad_value_")
         case ByValue():
             return Origin("composed", "Tensor.clamp_", "clip_grad_value_ is symmetric")
+        case Adaptive():
+            return Origin("composed", "c·max(‖w‖, ε)/‖g‖ per unit", "torch clips by the global norm only")
 
 
-def clipper(clip: Clip, exact: bool) -> Clipper | None:
-    """A function that clips the gradients of some parameters in place, or None."""
+def clipper(clip: Clip, exact: bool, named: dict[str, nn.Parameter]) -> Callable[[], object] | None:
+    """A function that clips the gradients of the parameters in place, or None."""
+    parameters = list(named.values())
     match clip:
         case NoClip():
             return None
         case GlobalNorm(c=c) if exact:
-            return lambda parameters: _scale(_gradients(parameters), c)
+            return lambda: _scale(_gradients(parameters), c)
         case GlobalNorm(c=c):
-            return lambda parameters: nn.utils.clip_grad_norm_(parameters, c)
+            return lambda: nn.utils.clip_grad_norm_(parameters, c)
         case PerTensor(c=c):
-            return lambda parameters: [_scale([g], c) for g in _gradients(parameters)]
+            return lambda: [_scale([g], c) for g in _gradients(parameters)]
         case ByValue(lowest=low, highest=high) if low == -high:
-            return lambda parameters: nn.utils.clip_grad_value_(parameters, high)
+            return lambda: nn.utils.clip_grad_value_(parameters, high)
         case ByValue(lowest=low, highest=high):
-            return lambda parameters: [g.clamp_(low, high) for g in _gradients(parameters)]
+            return lambda: [g.clamp_(low, high) for g in _gradients(parameters)]
+        case Adaptive():
+            return lambda: _adapt(clip, named)
 
 
 def _gradients(parameters: list[nn.Parameter]) -> list[Tensor]:
@@ -56,3 +60,19 @@ def _scale(gradients: list[Tensor], c: float) -> Tensor:
     for gradient in gradients:
         gradient.mul_(factor)
     return norm
+
+
+@torch.no_grad()
+def _adapt(clip: Adaptive, named: dict[str, nn.Parameter]) -> None:
+    """Each unit's g ← g if ‖g‖ ≤ c·max(‖w‖, ε) else scaled to that."""
+    for name, w in named.items():
+        if w.grad is not None:
+            g, norm = layers.to_canonical(name, w.grad), _unit_norms(layers.to_canonical(name, w.grad))
+            limit = clip.c * _unit_norms(layers.to_canonical(name, w)).clamp(min=clip.eps)
+            g.mul_(torch.where(norm <= limit, 1.0, limit / norm))
+
+
+def _unit_norms(w: Tensor) -> Tensor:
+    """‖w‖ over all axes but the last of the canonical layout; of a vector as a whole."""
+    norms: Tensor = torch.linalg.vector_norm(w, dim=tuple(range(max(w.dim() - 1, 1))), keepdim=True)
+    return norms

@@ -1,14 +1,30 @@
-"""Weight decay: torch's own ``weight_decay`` where it means the same, else composed around the step."""
+"""Weight decay: torch's own ``weight_decay`` where it means the same, else composed around the step or inside it."""
 
 from typing import Any
 
-import torch
 from torch import nn
 
 from backends.torch import optimizers
 from harness.backend import Origin
-from harness.spec.optimizers import Adam
-from harness.spec.recipe import Coupled, Decay, Decoupled, NoDecay, Recipe
+from harness.spec.optimizers import (
+    SGD,
+    Adadelta,
+    Adafactor,
+    AdaGrad,
+    Adam,
+    Adamax,
+    Momentum,
+    Muon,
+    NAdam,
+    RAdam,
+    RMSProp,
+    decays_inside,
+)
+from harness.spec.recipe import Coupled, Decoupled, NoDecay, Recipe
+
+# Whose weight_decay is coupled, and who can decouple it.
+COUPLING = SGD | Momentum | AdaGrad | RMSProp | Adam | Adadelta | Adamax | NAdam | RAdam
+DECOUPLING = Adam | NAdam | RAdam | Adafactor | Muon
 
 
 def origin(recipe: Recipe, exact: bool) -> Origin:
@@ -16,14 +32,35 @@ def origin(recipe: Recipe, exact: bool) -> Origin:
     match recipe.decay:
         case NoDecay():
             return Origin("native", "nothing")
+        case Decoupled() if decays_inside(recipe.optimizer):
+            return Origin("composed", "λw inside the formula", "the optimizer is composed")
         case Decoupled(scaled_by="schedule"):
             return Origin("composed", "w − Δ − factor(t)λw", "torch's decoupled decay is scaled by the rate")
-        case decay if is_native(recipe, exact):
-            return Origin("native", "weight_decay" if isinstance(decay, Coupled) else "torch.optim.AdamW")
+        case Coupled() if is_native(recipe, exact):
+            return Origin("native", "weight_decay")
+        case Decoupled() if is_native(recipe, exact):
+            return Origin("native", _decoupled(recipe))
         case Coupled():
-            return Origin("composed", "g + λw", "the optimizer is composed")
+            return Origin("composed", "g + λw", _why(recipe, exact, "couples"))
         case Decoupled():
-            return Origin("composed", "w − Δ − ηλw", "torch decouples decay in AdamW only")
+            return Origin("composed", "w − Δ − ηλw", _why(recipe, exact, "decouples"))
+
+
+def _decoupled(recipe: Recipe) -> str:
+    match recipe.optimizer:
+        case Adam():
+            return "torch.optim.AdamW"
+        case Muon():
+            return "weight_decay, torch.optim.AdamW"
+        case Adafactor():
+            return "weight_decay"
+        case _:
+            return "decoupled_weight_decay"
+
+
+def _why(recipe: Recipe, exact: bool, verb: str) -> str:
+    made = optimizers.origin(recipe, exact)
+    return "the optimizer is composed" if made.how == "composed" else f"{made.by} {verb} no decay"
 
 
 def is_native(recipe: Recipe, exact: bool) -> bool:
@@ -32,33 +69,32 @@ def is_native(recipe: Recipe, exact: bool) -> bool:
         return False
     match recipe.decay:
         case Coupled():
-            return True
+            return isinstance(recipe.optimizer, COUPLING)
         case Decoupled(scaled_by="rate"):
-            return isinstance(recipe.optimizer, Adam)
+            return isinstance(recipe.optimizer, DECOUPLING)
         case _:
             return False
 
 
-def groups(decay: Decay, parameters: list[nn.Parameter], decayed: list[nn.Parameter]) -> list[dict[str, Any]]:
-    """Parameter groups for ``torch.optim``: those that decay, and the rest."""
-    rate = 0.0 if isinstance(decay, NoDecay) else decay.rate
+def is_inside(recipe: Recipe) -> bool:
+    """Whether a composed formula takes the decay itself."""
+    return isinstance(recipe.decay, Decoupled) and decays_inside(recipe.optimizer)
+
+
+def groups(recipe: Recipe, parameters: list[nn.Parameter], decayed: list[nn.Parameter]) -> list[dict[str, Any]]:
+    """Parameter groups for ``torch.optim``: those that the optimizer itself decays, and the rest."""
     among = {id(w) for w in decayed}
     rest = [w for w in parameters if id(w) not in among]
-    both = [{"params": decayed, "weight_decay": rate}, {"params": rest, "weight_decay": 0.0}]
+    both = [{"params": decayed, "weight_decay": _rate(recipe)}, {"params": rest, "weight_decay": 0.0}]
     return [group for group in both if group["params"]]
 
 
-@torch.no_grad()
-def apply(decay: Decay, on: list[nn.Parameter], eta: float, lr: float) -> None:
-    """The decay that torch's optimizer does not do; before its step, since Δ does not depend on w."""
-    match decay:
-        case Coupled(rate=rate):
-            for w in on:
-                if w.grad is not None:
-                    w.grad.add_(w, alpha=rate)
-        case Decoupled(rate=rate, scaled_by=scaled_by):
-            amount = rate * (eta if scaled_by == "rate" else eta / lr)
-            for w in on:
-                w.mul_(1 - amount)
+def _rate(recipe: Recipe) -> float:
+    """λ as a formula takes it that multiplies it by η: λ/lr where the schedule alone scales the decay."""
+    match recipe.decay:
         case NoDecay():
-            pass
+            return 0.0
+        case Decoupled(rate=rate, scaled_by="schedule"):
+            return rate / recipe.optimizer.lr
+        case Coupled(rate=rate) | Decoupled(rate=rate):
+            return rate

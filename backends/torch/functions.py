@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from backends.torch import layers
 from harness.problems.task import Task
 from harness.spec.problem import Beale, Function, NoisyQuadratic, Quadratic, RandomGradients, Rosenbrock
 
@@ -17,12 +18,13 @@ class Value(nn.Module):
             name: torch.as_tensor(c, dtype=torch.get_default_dtype()) for name, c in task.constants.items()
         }
         for name, shape in task.shapes.items():
-            self.register_parameter(name, nn.Parameter(torch.zeros(shape)))
+            self.register_parameter(name, nn.Parameter(layers.from_canonical(name, torch.zeros(shape)).contiguous()))
 
     def forward(self, batch: Tensor) -> Tensor:
         """The value, a scalar."""
         if isinstance(self.function, RandomGradients):
-            flat = torch.cat([self.get_parameter("weight").flatten(), self.get_parameter("bias")])
+            weight = layers.to_canonical("weight", self.get_parameter("weight"))
+            flat = torch.cat([weight.flatten(), self.get_parameter("bias")])
             return (batch @ flat).mean()
         return value(self.function, self.get_parameter("x"), batch, self.constants)
 

@@ -38,8 +38,8 @@ def _module(layer: Layer, inputs: Shape) -> nn.Module:
 
 
 def to_canonical(name: str, values: Tensor) -> Tensor:
-    """``nn.Linear`` keeps (out, in), the canonical layout is (in, out): one transposition, both ways."""
-    return values.T if name.startswith("dense") and name.endswith(".weight") else values
+    """A linear map's weight is (out, in) in torch, (in, out) in the canonical layout: one transposition, both ways."""
+    return values.T if name.rpartition(".")[2] == "weight" else values
 
 
 from_canonical = to_canonical

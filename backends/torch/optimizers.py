@@ -1,16 +1,35 @@
-"""Optimizers: ``torch.optim`` where it computes the formula, else composed here from torch's primitives."""
+"""Optimizers: where each comes from, and ``torch.optim`` where it computes the formula or ships one of that name."""
 
+import math
 from typing import Any
 
 import torch
-from torch import Tensor, nn
 
 from harness.backend import Origin
-from harness.spec.optimizers import SGD, AdaGrad, Adam, Momentum, Optimizer, RMSProp
-from harness.spec.recipe import Recipe
+from harness.spec.optimizers import (
+    LAMB,
+    LARS,
+    LBFGS,
+    SGD,
+    Adadelta,
+    Adafactor,
+    AdaGrad,
+    Adam,
+    Adamax,
+    Adan,
+    Lion,
+    Momentum,
+    Muon,
+    NAdam,
+    Optimizer,
+    RAdam,
+    RMSProp,
+    Rprop,
+    ScheduleFree,
+    Yogi,
+)
+from harness.spec.recipe import Decay, Decoupled, Recipe
 from harness.spec.schedules import Constant
-
-State = dict[str, Tensor]
 
 
 def origin(recipe: Recipe, exact: bool) -> Origin:
@@ -19,34 +38,44 @@ def origin(recipe: Recipe, exact: bool) -> Origin:
     match spec:
         case SGD():
             return Origin("native", "torch.optim.SGD")
-        case Momentum(momentum=0, nesterov=True):
-            return Origin("composed", "momentum", "torch.optim.SGD refuses nesterov with momentum 0")
-        case Momentum(first="damped"):
-            return Origin("composed", "momentum", "torch.optim.SGD does not damp the first step")
-        case Momentum(momentum=0, dampening=dampening) if dampening:
-            return _unless(exact, "torch.optim.SGD", "momentum", "it damps nothing where momentum is 0")
-        case Momentum(rate="inside") if not constant:
-            return _unless(exact, "torch.optim.SGD", "momentum", "it keeps the rate outside the buffer")
         case Momentum():
-            return Origin("native", "torch.optim.SGD")
+            return _momentum(spec, exact, constant)
         case AdaGrad(eps_placement="inside"):
             return _unless(exact, "torch.optim.Adagrad", "adagrad", "it adds ε outside the root")
         case AdaGrad():
             return Origin("native", "torch.optim.Adagrad")
-        case RMSProp(bias_correction=True):
-            return Origin("composed", "rmsprop", "torch.optim.RMSprop corrects no bias")
-        case RMSProp(eps_placement="inside"):
-            return _unless(exact, "torch.optim.RMSprop", "rmsprop", "it adds ε outside the root")
-        case RMSProp(rate="inside", momentum=momentum) if momentum and not constant:
-            return _unless(exact, "torch.optim.RMSprop", "rmsprop", "it keeps the rate outside the buffer")
         case RMSProp():
-            return Origin("native", "torch.optim.RMSprop")
+            return _rmsprop(spec, exact, constant)
         case Adam(eps_placement="outside", amsgrad="no" | "raw"):
             return Origin("native", "torch.optim.Adam")
         case Adam(amsgrad="corrected"):
             return _unless(exact, "torch.optim.Adam", "adam", "its AMSGrad takes the maximum of the raw v")
         case Adam():
             return _unless(exact, "torch.optim.Adam", "adam", "it adds ε outside the root")
+        case Adadelta():
+            return Origin("native", "torch.optim.Adadelta")
+        case Adamax(eps_placement="inside"):
+            return Origin("native", "torch.optim.Adamax")
+        case Adamax():
+            return _unless(exact, "torch.optim.Adamax", "adamax", "it adds ε to |g|")
+        case NAdam(momentum="constant"):
+            return Origin("native", "torch.optim.NAdam(momentum_decay=inf)")
+        case NAdam():
+            return Origin("native", "torch.optim.NAdam")
+        case RAdam(eps_placement="hat", threshold=5.0):
+            return Origin("native", "torch.optim.RAdam")
+        case RAdam():
+            return _unless(exact, "torch.optim.RAdam", "radam", "it adds ε̂ to √v, and rectifies where ρₜ > 5")
+        case Adafactor():
+            return _adafactor(spec, exact)
+        case Muon():
+            return _unless(exact, "torch.optim.Muon, Adam", "muon", _of_muon(spec))
+        case Rprop():
+            return _rprop(spec, exact, constant)
+        case LBFGS():
+            return _unless(exact, "torch.optim.LBFGS(max_iter=1)", "lbfgs", _of_lbfgs(spec, recipe.decay))
+        case Lion() | LARS() | LAMB() | Yogi() | Adan() | ScheduleFree():
+            return Origin("composed", spec.spelling(), "torch.optim has none")
 
 
 def _unless(exact: bool, native: str, formula: str, difference: str) -> Origin:
@@ -55,105 +84,181 @@ def _unless(exact: bool, native: str, formula: str, difference: str) -> Origin:
     return Origin("native", native, difference)
 
 
-def native(spec: Optimizer, groups: list[dict[str, Any]], decoupled: bool) -> torch.optim.Optimizer:
-    """The framework's own optimizer with the spec's words. ``groups`` carry their ``weight_decay``."""
+def _momentum(spec: Momentum, exact: bool, constant: bool) -> Origin:
+    match spec:
+        case Momentum(momentum=0, nesterov=True):
+            return Origin("composed", "momentum", "torch.optim.SGD refuses nesterov with momentum 0")
+        case Momentum(first="damped"):
+            return Origin("composed", "momentum", "torch.optim.SGD does not damp the first step")
+        case Momentum(momentum=0, dampening=dampening) if dampening:
+            return _unless(exact, "torch.optim.SGD", "momentum", "it damps nothing where momentum is 0")
+        case Momentum(rate="inside") if not constant:
+            return _unless(exact, "torch.optim.SGD", "momentum", "it keeps the rate outside the buffer")
+        case _:
+            return Origin("native", "torch.optim.SGD")
+
+
+def _rmsprop(spec: RMSProp, exact: bool, constant: bool) -> Origin:
+    match spec:
+        case RMSProp(bias_correction=True):
+            return Origin("composed", "rmsprop", "torch.optim.RMSprop corrects no bias")
+        case RMSProp(eps_placement="inside"):
+            return _unless(exact, "torch.optim.RMSprop", "rmsprop", "it adds ε outside the root")
+        case RMSProp(rate="inside", momentum=momentum) if momentum and not constant:
+            return _unless(exact, "torch.optim.RMSprop", "rmsprop", "it keeps the rate outside the buffer")
+        case _:
+            return Origin("native", "torch.optim.RMSprop")
+
+
+def _adafactor(spec: Adafactor, exact: bool) -> Origin:
+    name = "torch.optim.Adafactor"
+    match spec:
+        case Adafactor(clip=d) if d < 1:
+            return Origin("composed", "adafactor", f"{name} refuses a clip below 1")
+        case Adafactor(rate="plain"):
+            return _unless(exact, name, "adafactor", "it caps the rate at 1/√t")
+        case Adafactor(relative=False):
+            return _unless(exact, name, "adafactor", "its rate is relative to rms(w)")
+        case Adafactor(factored=False):
+            return _unless(exact, name, "adafactor", "it factors every matrix")
+        case Adafactor(eps1=eps1) if eps1:
+            return _unless(exact, name, "adafactor", "it keeps V above ε₁² in place of adding ε₁ to g²")
+        case _:
+            return Origin("native", name)
+
+
+def _of_muon(spec: Muon) -> str:
+    differences = ["its Newton-Schulz is in bfloat16, from M/max(‖M‖, ε)"]
+    if spec.buffer == "corrected":
+        differences.append("its mean is not corrected")
+    if spec.scale == "none":
+        differences.append("it scales by √max(1, outputs/inputs)")
+    return ", ".join(differences)
+
+
+def _rprop(spec: Rprop, exact: bool, constant: bool) -> Origin:
+    match spec:
+        case Rprop(grow=1):
+            return Origin("composed", "rprop", "torch.optim.Rprop refuses not to grow")
+        case Rprop(lr=lr, smallest=smallest, largest=largest) if not smallest <= lr <= largest:
+            return _unless(exact, "torch.optim.Rprop", "rprop", "its bounds hold from the first step")
+        case Rprop() if not constant:
+            return _unless(exact, "torch.optim.Rprop", "rprop", "it takes the rate for its first step only")
+        case _:
+            return Origin("native", "torch.optim.Rprop")
+
+
+def _of_lbfgs(spec: LBFGS, decay: Decay) -> str:
+    """The formula takes s from w as rounded; what pairs of small s make of the difference is far above rounding."""
+    differences = [
+        "its s is Δ, not w − w₋₁" + (", which the decay is part of" if isinstance(decay, Decoupled) else ""),
+        "it stays where max|g| ≤ 1e-7 or gᵀHg < 1e-9",
+    ]
+    if spec.first != "l1":
+        differences.append("it scales its first step by 1/‖g‖₁")
+    if spec.curvature != 1e-10:
+        differences.append("it leaves out pairs with sᵀy ≤ 1e-10")
+    return ", ".join(differences)
+
+
+def native(spec: Optimizer, groups: list[dict[str, Any]], decoupled: bool) -> tuple[torch.optim.Optimizer, ...]:
+    """The framework's own optimizer with the spec's words, or two of them that share the parameters.
+
+    ``groups`` carry their ``weight_decay``; ``decoupled`` says of which kind it is.
+    """
     match spec:
         case SGD(lr=lr):
-            return torch.optim.SGD(groups, lr=lr)
+            return (torch.optim.SGD(groups, lr=lr),)
         case Momentum(lr=lr, momentum=momentum, dampening=dampening, nesterov=nesterov):
-            return torch.optim.SGD(groups, lr=lr, momentum=momentum, dampening=dampening, nesterov=nesterov)
+            return (torch.optim.SGD(groups, lr=lr, momentum=momentum, dampening=dampening, nesterov=nesterov),)
         case AdaGrad(lr=lr, eps=eps, initial_accumulator=initial):
-            return torch.optim.Adagrad(groups, lr=lr, eps=eps, initial_accumulator_value=initial)
+            return (torch.optim.Adagrad(groups, lr=lr, eps=eps, initial_accumulator_value=initial),)
         case RMSProp(lr=lr, beta=beta, eps=eps, centred=centred, momentum=momentum):
-            return torch.optim.RMSprop(groups, lr=lr, alpha=beta, eps=eps, centered=centred, momentum=momentum)
+            return (torch.optim.RMSprop(groups, lr=lr, alpha=beta, eps=eps, centered=centred, momentum=momentum),)
         case Adam(lr=lr, beta1=beta1, beta2=beta2, eps=eps, amsgrad=amsgrad):
             kind = torch.optim.AdamW if decoupled else torch.optim.Adam
-            return kind(groups, lr=lr, betas=(beta1, beta2), eps=eps, amsgrad=amsgrad != "no")
+            return (kind(groups, lr=lr, betas=(beta1, beta2), eps=eps, amsgrad=amsgrad != "no"),)
+        case Adadelta(lr=lr, rho=rho, eps=eps):
+            return (torch.optim.Adadelta(groups, lr=lr, rho=rho, eps=eps),)
+        case Adamax(lr=lr, beta1=beta1, beta2=beta2, eps=eps):
+            return (torch.optim.Adamax(groups, lr=lr, betas=(beta1, beta2), eps=eps),)
+        case NAdam():
+            return (_nadam(spec, groups, decoupled),)
+        case RAdam(lr=lr, beta1=beta1, beta2=beta2, eps=eps):
+            betas = (beta1, beta2)
+            return (torch.optim.RAdam(groups, lr=lr, betas=betas, eps=eps, decoupled_weight_decay=decoupled),)
+        case Adafactor(lr=lr, beta2_decay=c, eps1=eps1, eps2=eps2, clip=d):
+            return (torch.optim.Adafactor(groups, lr=lr, beta2_decay=-c, eps=(eps1, eps2), d=d),)
+        case Muon():
+            return _muon(spec, groups, decoupled)
+        case Rprop(lr=lr, shrink=shrink, grow=grow, smallest=smallest, largest=largest):
+            return (torch.optim.Rprop(groups, lr=lr, etas=(shrink, grow), step_sizes=(smallest, largest)),)
+        case LBFGS(lr=lr, memory=memory):
+            return (OneIteration(groups, lr=lr, max_iter=1, history_size=memory),)
+        case Lion() | LARS() | LAMB() | Yogi() | Adan() | ScheduleFree():
+            raise TypeError(f"torch.optim has no {spec.spelling()}")
 
 
-class Composed(torch.optim.Optimizer):
-    """An optimizer built from torch's primitives: Δ from g, its state and the rate, for each parameter."""
+def _nadam(spec: NAdam, groups: list[dict[str, Any]], decoupled: bool) -> torch.optim.Optimizer:
+    """μₜ = β₁(1 − ½·0.96^(tψ)) is β₁ for ψ = ∞."""
+    return torch.optim.NAdam(
+        groups,
+        lr=spec.lr,
+        betas=(spec.beta1, spec.beta2),
+        eps=spec.eps,
+        momentum_decay=spec.momentum_decay if spec.momentum == "scheduled" else math.inf,
+        decoupled_weight_decay=decoupled,
+    )
 
-    def __init__(self, spec: Optimizer, parameters: list[nn.Parameter]) -> None:
-        super().__init__(parameters, {"lr": spec.lr})
-        self.spec = spec
-        self.t = 0
 
-    @torch.no_grad()
+def _muon(spec: Muon, groups: list[dict[str, Any]], decoupled: bool) -> tuple[torch.optim.Optimizer, ...]:
+    """Muon for the matrices, Adam for the rest, as its documentation says."""
+    matrices, rest = ([_only(group, two) for group in groups] for two in (True, False))
+    matrices, rest = ([group for group in kind if group["params"]] for kind in (matrices, rest))
+    made: list[torch.optim.Optimizer] = []
+    if matrices:
+        muon = torch.optim.Muon(
+            matrices,
+            lr=spec.lr,
+            momentum=spec.momentum,
+            nesterov=spec.nesterov,
+            eps=spec.eps,
+            ns_steps=spec.iterations,
+            adjust_lr_fn="match_rms_adamw" if spec.scale == "rms" else "original",
+        )
+        made.append(muon)
+    if rest:
+        beside = Adam(spec.lr, spec.beta1, spec.beta2, spec.adam_eps)
+        made.extend(native(beside, rest, decoupled))
+    return tuple(made)
+
+
+def _only(group: dict[str, Any], matrices: bool) -> dict[str, Any]:
+    return group | {"params": [w for w in group["params"] if (w.dim() == 2) == matrices]}
+
+
+class OneIteration(torch.optim.LBFGS):
+    """One update a step. The loss, which a step asks for, is of use to a line search or a second iteration only."""
+
     def step(self, closure: None = None) -> None:  # type: ignore[override]
-        """Make one update."""
-        self.t += 1
-        for group in self.param_groups:
-            for w in group["params"]:
-                w.sub_(delta(self.spec, w.grad, self.state[w], group["lr"], self.t))
+        """Make one update from the gradients that are there."""
+        super().step(lambda: 0.0)  # type: ignore[no-untyped-call]
 
 
-def delta(spec: Optimizer, g: Tensor, state: State, eta: float, t: int) -> Tensor:
-    """Δ of any optimizer at step ``t`` = 1, 2, …; ``state`` is empty at first and is updated."""
+def rescale(optimizer: torch.optim.Optimizer, spec: Optimizer, ratio: float) -> None:
+    """What the state of torch's own optimizer must follow where η changes by ``ratio`` and the formula says so.
+
+    Torch's momentum buffer is the formula's, which holds the rate, over η; Rprop's steps and bounds are its, times η.
+    """
     match spec:
-        case SGD():
-            return eta * g
-        case Momentum():
-            return momentum(spec, g, state, eta)
-        case AdaGrad():
-            return adagrad(spec, g, state, eta)
-        case RMSProp():
-            return rmsprop(spec, g, state, eta, t)
-        case Adam():
-            return adam(spec, g, state, eta, t)
-
-
-def momentum(spec: Momentum, g: Tensor, state: State, eta: float) -> Tensor:
-    """Δ of ``Momentum``."""
-    inside = eta if spec.rate == "inside" else 1.0
-    outside = 1.0 if spec.rate == "inside" else eta
-    damped = 1 - spec.dampening if "v" in state or spec.first == "damped" else 1.0
-    v = state.get("v", torch.zeros_like(g)).mul(spec.momentum).add(g, alpha=damped * inside)
-    state["v"] = v
-    return outside * (inside * g + spec.momentum * v if spec.nesterov else v)
-
-
-def adagrad(spec: AdaGrad, g: Tensor, state: State, eta: float) -> Tensor:
-    """Δ of ``AdaGrad``."""
-    h = state.get("h", torch.full_like(g, spec.initial_accumulator)).addcmul(g, g)
-    state["h"] = h
-    return eta * g / _root(h, spec.eps, spec.eps_placement)
-
-
-def rmsprop(spec: RMSProp, g: Tensor, state: State, eta: float, t: int) -> Tensor:
-    """Δ of ``RMSProp``."""
-    beta, correction = spec.beta, 1 - spec.beta**t if spec.bias_correction else 1.0
-    state["h"] = h = state.get("h", torch.zeros_like(g)).mul(beta).addcmul(g, g, value=1 - beta)
-    h = h / correction
-    if spec.centred:
-        state["m"] = m = state.get("m", torch.zeros_like(g)).mul(beta).add(g, alpha=1 - beta)
-        h = h - (m / correction).square()
-    u = g / _root(h, spec.eps, spec.eps_placement)
-    if not spec.momentum:
-        return eta * u
-    inside = eta if spec.rate == "inside" else 1.0
-    outside = 1.0 if spec.rate == "inside" else eta
-    state["v"] = v = state.get("v", torch.zeros_like(g)).mul(spec.momentum).add(u, alpha=inside)
-    return outside * v
-
-
-def adam(spec: Adam, g: Tensor, state: State, eta: float, t: int) -> Tensor:
-    """Δ of ``Adam``."""
-    zero = torch.zeros_like(g)
-    state["m"] = m = state.get("m", zero).lerp(g, 1 - spec.beta1)
-    state["v"] = v = state.get("v", zero).mul(spec.beta2).addcmul(g, g, value=1 - spec.beta2)
-    c1, c2 = 1 - spec.beta1**t, 1 - spec.beta2**t
-    match spec.amsgrad:
-        case "no":
-            v_hat = v / c2
-        case "raw":
-            state["max"] = torch.maximum(state.get("max", zero), v)
-            v_hat = state["max"] / c2
-        case "corrected":
-            v_hat = state["max"] = torch.maximum(state.get("max", zero), v / c2)
-    eps = spec.eps / float(c2) ** 0.5 if spec.eps_placement == "hat" else spec.eps
-    return eta * (m / c1) / _root(v_hat, eps, spec.eps_placement)
-
-
-def _root(h: Tensor, eps: float, placement: str) -> Tensor:
-    return (h + eps).sqrt() if placement == "inside" else h.sqrt() + eps
+        case Momentum(rate="inside") | RMSProp(rate="inside"):
+            buffers = [state["momentum_buffer"] for state in optimizer.state.values() if "momentum_buffer" in state]
+            for v in buffers:
+                v.div_(ratio)
+        case Rprop():
+            for state in optimizer.state.values():
+                state["step_size"].mul_(ratio)
+            for group in optimizer.param_groups:
+                group["step_sizes"] = tuple(bound * ratio for bound in group["step_sizes"])
+        case _:
+            pass

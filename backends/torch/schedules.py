@@ -1,21 +1,37 @@
 """The rate of each step: the spec's table in ``exact``, torch's own schedulers in ``shipped``."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 
 from torch.optim import Optimizer, lr_scheduler
 
 from harness.backend import Origin
-from harness.spec.schedules import Constant, Cosine, Exponential, Schedule, Step, WarmUp, factors
+from harness.spec.schedules import (
+    Constant,
+    Cosine,
+    Exponential,
+    InverseTime,
+    OneCycle,
+    Plateau,
+    Polynomial,
+    Schedule,
+    Step,
+    WarmUp,
+    factors,
+)
 
 # torch refuses to start a warm-up at zero; this start is zero in every precision.
 NEARLY_ZERO = 1e-300
 
 
 def origin(schedule: Schedule, exact: bool) -> Origin:
-    """Where the schedule comes from."""
+    """Where the schedule comes from, and in ``shipped`` how it is another."""
     match schedule:
         case Constant():
             return Origin("native", "nothing")
+        case Plateau():
+            why = "ReduceLROnPlateau cuts one evaluation later, and is stepped by the user's loop"
+            return Origin("composed", "the harness's rescale", why)
         case _ if exact:
             return Origin("composed", "the spec's table, set each step", "torch's schedulers round recursively")
         case Step():
@@ -24,32 +40,79 @@ def origin(schedule: Schedule, exact: bool) -> Origin:
             return Origin("native", "ExponentialLR", "the rate per step is rate^(1/every)")
         case Cosine():
             return Origin("native", "CosineAnnealingLR", "rises again after its last step")
-        case WarmUp():
-            return Origin("native", "SequentialLR(LinearLR, …)")
+        case Polynomial(end=end):
+            return Origin("native", "PolynomialLR", "ends at 0" if end else "")
+        case InverseTime():
+            return Origin("native", "LambdaLR")
+        case OneCycle():
+            return Origin("native", "OneCycleLR")
+        case WarmUp(then=OneCycle()):
+            why = "rises to the cycle's start alone: OneCycleLR overwrites the rate that LinearLR began from"
+            return Origin("native", "SequentialLR(LinearLR, OneCycleLR)", why)
+        case WarmUp(then=then):
+            after = "…" if isinstance(then, Constant) else origin(then, exact).by
+            return Origin("native", f"SequentialLR(LinearLR, {after})", origin(then, exact).why)
 
 
 def table(schedule: Schedule, steps: int, lr: float) -> list[float] | None:
     """η for each step of ``exact``, or None for a constant rate."""
-    return None if isinstance(schedule, Constant) else [float(lr * factor) for factor in factors(schedule, steps)]
+    if isinstance(schedule, Constant | Plateau):
+        return None
+    return [float(lr * factor) for factor in factors(schedule, steps)]
 
 
-def shipped(schedule: Schedule, optimizer: Optimizer, steps: int) -> Callable[[], None] | None:
-    """The step function of torch's own scheduler, or None for a constant rate."""
-    return None if isinstance(schedule, Constant) else _scheduler(schedule, optimizer, steps).step
+def shipped(schedule: Schedule, optimizers: Sequence[Optimizer], steps: int, lr: float) -> list[Callable[[], None]]:
+    """The step functions of torch's own schedulers, one an optimizer; none for a constant rate."""
+    if isinstance(schedule, Constant | Plateau):
+        return []
+    last = _last(schedule, steps)
+    return [_until(last, _scheduler(schedule, optimizer, steps, lr)) for optimizer in optimizers]
 
 
-def _scheduler(schedule: Schedule, optimizer: Optimizer, steps: int) -> lr_scheduler.LRScheduler:
+def _until(last: float, scheduler: lr_scheduler.LRScheduler) -> Callable[[], None]:
+    def step() -> None:
+        if scheduler.last_epoch < last:
+            scheduler.step()
+
+    return step
+
+
+def _last(schedule: Schedule, steps: int) -> float:
+    """The step at which to leave a scheduler alone: OneCycleLR refuses more than it was told of."""
     match schedule:
-        case Constant():
+        case OneCycle(steps=length):
+            return (length or steps) - 1
+        case WarmUp(steps=length, then=then):
+            return length + _last(then, max(steps - length, 1))
+        case _:
+            return math.inf
+
+
+def _scheduler(schedule: Schedule, optimizer: Optimizer, steps: int, lr: float) -> lr_scheduler.LRScheduler:
+    match schedule:
+        case Constant() | Plateau():
             return lr_scheduler.ConstantLR(optimizer, factor=1.0)
         case Step(every=every, rate=rate):
             return lr_scheduler.StepLR(optimizer, every, gamma=rate)
         case Exponential(rate=rate, every=every):
             return lr_scheduler.ExponentialLR(optimizer, gamma=rate ** (1 / every))
         case Cosine(steps=length, floor=floor):
-            lowest = floor * optimizer.param_groups[0]["lr"]
-            return lr_scheduler.CosineAnnealingLR(optimizer, T_max=length or max(steps, 1), eta_min=lowest)
+            return lr_scheduler.CosineAnnealingLR(optimizer, T_max=length or max(steps, 1), eta_min=floor * lr)
+        case Polynomial(steps=length, power=power):
+            return lr_scheduler.PolynomialLR(optimizer, total_iters=length or max(steps, 1), power=power)
+        case InverseTime(rate=rate, every=every):
+            return lr_scheduler.LambdaLR(optimizer, lambda t: 1 / (1 + rate * t / every))
+        case OneCycle(steps=length, rise=rise, start=start, end=end):
+            return lr_scheduler.OneCycleLR(
+                optimizer,
+                max_lr=lr,
+                total_steps=length or max(steps, 1),
+                pct_start=rise,
+                div_factor=1 / start,
+                final_div_factor=start / end if end else math.inf,
+                cycle_momentum=False,
+            )
         case WarmUp(steps=length, start=start, then=then):
-            rise = lr_scheduler.LinearLR(optimizer, start_factor=max(start, NEARLY_ZERO), total_iters=length)
-            after = _scheduler(then, optimizer, max(steps - length, 1))
-            return lr_scheduler.SequentialLR(optimizer, [rise, after], milestones=[length])
+            before = lr_scheduler.LinearLR(optimizer, start_factor=max(start, NEARLY_ZERO), total_iters=length)
+            after = _scheduler(then, optimizer, max(steps - length, 1), lr)
+            return lr_scheduler.SequentialLR(optimizer, [before, after], milestones=[length])

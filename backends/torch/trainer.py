@@ -52,6 +52,9 @@ class TorchTrainer:
             parameter.grad = None
         self.update = Update(self.cell, self.named, self.steps)
 
+    def rescale(self, factor: float) -> None:
+        self.update.rescale(factor)
+
     def train(self, order: Integers) -> Steps:
         x, y = self.parts["training"]
         seen: list[Tensor] = []
@@ -83,9 +86,10 @@ class TorchTrainer:
     def evaluate(self, part: str) -> Evaluation:
         x, y = self.parts[part]
         problem = self.task.problem
+        with self.update.evaluated():
+            outputs = self.module(x)
         if not isinstance(problem, Network):
-            return Evaluation(float(self._loss(x, y)), None)
-        outputs = self.module(x)
+            return Evaluation(float(outputs), None)
         return Evaluation(float(losses.loss(problem.loss, outputs, y)), losses.metric(problem.loss, outputs, y))
 
     def parameters(self) -> Parameters:

@@ -1,49 +1,106 @@
 """From the gradient to the new weights: clip, decay, optimizer, rate, in the normative order."""
 
-from torch import nn
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
 
 from backends.torch import clips, decays, optimizers, schedules
+from backends.torch.composed import Composed
 from harness.spec.cell import Cell
-from harness.spec.recipe import Decoupled, NoDecay, touched
+from harness.spec.recipe import Coupled, Decoupled, NoDecay, touched
 
 
 class Update:
     """One update of the parameters from their gradients; knows the step it is at."""
 
     def __init__(self, cell: Cell, named: dict[str, nn.Parameter], steps: int) -> None:
-        recipe, exact = cell.recipe, cell.implementation == "exact"
-        self.decay, self.lr = recipe.decay, recipe.optimizer.lr
-        self.parameters = list(named.values())
-        self.clip = clips.clipper(recipe.clip, exact)
-        decayed = [] if isinstance(self.decay, NoDecay) else [named[n] for n in touched(self.decay.on, named)]
-        own_decay = decays.is_native(recipe, exact)
+        self.recipe, self.exact = cell.recipe, cell.implementation == "exact"
+        recipe, exact = self.recipe, self.exact
+        self.clip = clips.clipper(recipe.clip, exact, named)
+        decay = recipe.decay
+        decayed = [] if isinstance(decay, NoDecay) else [named[n] for n in touched(decay.on, named)]
+        own_decay = decays.is_native(recipe, exact) or decays.is_inside(recipe)
         self.decayed_outside = [] if own_decay else decayed
+        groups = decays.groups(recipe, list(named.values()), decayed if own_decay else [])
         self.native = optimizers.origin(recipe, exact).how == "native"
-        self.optimizer = (
-            optimizers.native(
-                recipe.optimizer,
-                decays.groups(self.decay, self.parameters, decayed if own_decay else []),
-                decoupled=own_decay and isinstance(self.decay, Decoupled),
-            )
+        self.optimizers: tuple[torch.optim.Optimizer, ...] = (
+            optimizers.native(recipe.optimizer, groups, decoupled=own_decay and isinstance(decay, Decoupled))
             if self.native
-            else optimizers.Composed(recipe.optimizer, self.parameters)
+            else (Composed(recipe.optimizer, groups, named),)
         )
-        own_schedule = self.native and not exact
-        self.scheduler = schedules.shipped(recipe.schedule, self.optimizer, steps) if own_schedule else None
-        self.rates = None if own_schedule else schedules.table(recipe.schedule, steps, self.lr)
-        self.t = 0
+        self.groups = [group for optimizer in self.optimizers for group in optimizer.param_groups]
+        lr = recipe.optimizer.lr
+        self.rates = schedules.table(recipe.schedule, steps, lr) if exact else None
+        self.schedulers = [] if exact else schedules.shipped(recipe.schedule, self.optimizers, steps, lr)
+        self.t, self.scale = 0, 1.0
+
+    def rescale(self, factor: float) -> None:
+        """From the next step on, η is ``factor`` times what the schedule gives."""
+        if self.native and self.exact:
+            for optimizer in self.optimizers:
+                optimizers.rescale(optimizer, self.recipe.optimizer, factor / self.scale)
+        self.scale = factor
 
     def __call__(self) -> None:
         """Update, and forget the gradients."""
         if self.rates is not None:
-            for group in self.optimizer.param_groups:
+            for group in self.groups:
                 group["lr"] = self.rates[self.t]
-        if self.clip is not None:
-            self.clip(self.parameters)
-        if self.decayed_outside:
-            decays.apply(self.decay, self.decayed_outside, self.optimizer.param_groups[0]["lr"], self.lr)
-        self.optimizer.step()
-        self.optimizer.zero_grad()
-        if self.scheduler is not None:
-            self.scheduler()
+        if self.scale == 1.0:
+            self._step()
+        else:
+            scheduled = [group["lr"] for group in self.groups]
+            for group in self.groups:
+                group["lr"] *= self.scale
+            self._step()
+            for group, eta in zip(self.groups, scheduled, strict=True):
+                group["lr"] = eta
+        for schedule in self.schedulers:
+            schedule()
         self.t += 1
+
+    def _step(self) -> None:
+        if self.clip is not None:
+            self.clip()
+        if self.decayed_outside:
+            self._decay_and_step()
+        else:
+            for optimizer in self.optimizers:
+                optimizer.step()
+        for optimizer in self.optimizers:
+            optimizer.zero_grad()
+
+    @torch.no_grad()
+    def _decay_and_step(self) -> None:
+        """g + λw before the optimizer, or w − Δ − ηλw of the old w around it: Δ too may depend on w."""
+        decay, eta = self.recipe.decay, self.groups[0]["lr"]
+        weights: list[Tensor] = list(self.decayed_outside)
+        taken: tuple[Tensor, ...] = ()
+        match decay:
+            case Coupled(rate=rate):
+                torch._foreach_add_([w.grad for w in weights if w.grad is not None], weights, alpha=rate)
+            case Decoupled(rate=rate, scaled_by=scaled_by):
+                scale = eta if scaled_by == "rate" else eta / self.recipe.optimizer.lr
+                taken = torch._foreach_mul(weights, rate * scale)
+            case NoDecay():
+                pass
+        for optimizer in self.optimizers:
+            optimizer.step()
+        if taken:
+            torch._foreach_sub_(weights, taken)
+
+    @contextmanager
+    @torch.no_grad()
+    def evaluated(self) -> Iterator[None]:
+        """The parameters, for the while, where the optimizer has the network evaluated: x of a schedule-free one."""
+        means = {w: x for o in self.optimizers if isinstance(o, Composed) for w, x in o.means().items()}
+        kept = [w.clone() for w in means]
+        for w, x in means.items():
+            w.copy_(x)
+        try:
+            yield
+        finally:
+            for w, values in zip(means, kept, strict=True):
+                w.copy_(values)
