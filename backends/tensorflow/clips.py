@@ -55,9 +55,7 @@ def clipper(clip: Clip) -> Clipper:
         case ByValue(lowest=low, highest=high):
             return lambda gradients, weights: [tf.clip_by_value(g, low, high) for g in gradients]
         case Adaptive(c=c, eps=eps):
-            return lambda gradients, weights: [
-                adaptive(g, w, c, eps) for g, w in zip(gradients, weights, strict=True)
-            ]
+            return lambda gradients, weights: [adaptive(g, w, c, eps) for g, w in zip(gradients, weights, strict=True)]
 
 
 def adaptive(g: tf.Tensor, w: tf.Tensor, c: float, eps: float) -> tf.Tensor:

@@ -36,7 +36,7 @@ class Composed(keras.optimizers.Optimizer):  # type: ignore[misc]  # Keras has n
     """w ← w − Δ for each parameter, or for all of them in one vector where the formula is joint."""
 
     def __init__(self, spec: Optimizer, rate: Rate, decays: tuple[float, ...], **shared: float) -> None:
-        """``decays``: each parameter's λ inside the formula."""
+        """``decays`` are each parameter's λ inside the formula."""
         super().__init__(rate, name=spec.spelling(), **shared)
         self.spec, self.decays = spec, decays
 
@@ -67,21 +67,24 @@ class Composed(keras.optimizers.Optimizer):  # type: ignore[misc]  # Keras has n
         self, gradients: list[tf.Tensor], variables: list[keras.Variable], learning_rate: tf.Tensor
     ) -> None:
         """What Keras calls with the clipped gradients of all parameters, and Nadam extends too."""
-        values = [variable.value for variable in variables]
+        weights = [variable.value for variable in variables]
         eta = tf.cast(learning_rate, gradients[0].dtype)
         t = tf.cast(self.iterations + 1, tf.float64)
         if isinstance(self.spec, LBFGS):
-            g, w = (tf.concat([tf.reshape(tensor, [-1]) for tensor in tensors], 0) for tensors in (gradients, values))
-            flat = delta(self.spec, At(g, w, eta, t, 0.0), self._state(0))
-            parts = tf.split(flat, [value.shape.num_elements() for value in values])
-            deltas = [tf.reshape(part, value.shape) for part, value in zip(parts, values, strict=True)]
+            deltas = self._joint(gradients, weights, eta, t)
         else:
-            deltas = [
-                delta(self.spec, At(g, w, eta, t, decay), self._state(i))
-                for i, (g, w, decay) in enumerate(zip(gradients, values, self.decays, strict=True))
-            ]
-        for value, by in zip(values, deltas, strict=True):
-            value.assign_sub(by)
+            each = enumerate(zip(gradients, weights, self.decays, strict=True))
+            deltas = [delta(self.spec, At(g, w, eta, t, decay), self._state(i)) for i, (g, w, decay) in each]
+        for w, by in zip(weights, deltas, strict=True):
+            w.assign_sub(by)
+
+    def _joint(
+        self, gradients: list[tf.Tensor], weights: list[tf.Variable], eta: tf.Tensor, t: tf.Tensor
+    ) -> list[tf.Tensor]:
+        """Each parameter's part of the Δ of one vector."""
+        g, w = (tf.concat([tf.reshape(tensor, [-1]) for tensor in tensors], 0) for tensors in (gradients, weights))
+        parts = tf.split(delta(self.spec, At(g, w, eta, t), self._state(0)), [w.shape.num_elements() for w in weights])
+        return [tf.reshape(part, w.shape) for part, w in zip(parts, weights, strict=True)]
 
     def _seen(self, weights: list[Floats]) -> list[Floats]:
         """The tensors that the formula sees."""

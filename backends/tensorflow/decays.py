@@ -19,7 +19,7 @@ def origin(recipe: Recipe, exact: bool) -> Origin:
             return Origin("native", "nothing")
         case Coupled():
             return Origin("composed", "g + λw", "Keras's weight_decay is decoupled")
-        case Decoupled() if decays_inside(recipe.optimizer) and optimizer.how == "composed":
+        case Decoupled() if _is_inside(recipe, exact):
             return Origin("composed", "λw inside the optimizer's formula", "the optimizer is composed")
         case Decoupled(scaled_by="schedule"):
             return Origin("composed", "w − Δ − factor(t)λw", "Keras scales its weight_decay by the rate")
@@ -43,16 +43,17 @@ def arguments(recipe: Recipe, exact: bool) -> dict[str, float]:
     return {}
 
 
-def inside(recipe: Recipe, exact: bool, parameters: tuple[str, ...]) -> dict[str, float]:
-    """Each parameter's λ in a composed formula that takes it itself, and multiplies it by η = lr·factor(t); else 0."""
-    decay, optimizer = recipe.decay, recipe.optimizer
-    if not isinstance(decay, Decoupled) or not decays_inside(optimizer):
-        return dict.fromkeys(parameters, 0.0)
-    if optimizers.origin(recipe, exact).how == "native":
-        return dict.fromkeys(parameters, 0.0)
-    rate = decay.rate if decay.scaled_by == "rate" else decay.rate / optimizer.lr
-    on = decayed(decay, parameters)
-    return {name: rate if name in on else 0.0 for name in parameters}
+def composed(recipe: Recipe, exact: bool, parameters: tuple[str, ...]) -> tuple[dict[str, float], dict[str, float]]:
+    """The λ of a composed decoupled decay ηλw, of those that decay: inside the optimizer's formula, and outside it.
+
+    With η = lr·factor(t): it is λ/lr where factor(t) alone scales the decay.
+    """
+    decay = recipe.decay
+    if not isinstance(decay, Decoupled) or origin(recipe, exact).how == "native":
+        return {}, {}
+    rate = decay.rate if decay.scaled_by == "rate" else decay.rate / recipe.optimizer.lr
+    rates = dict.fromkeys(decayed(decay, parameters), rate)
+    return (rates, {}) if _is_inside(recipe, exact) else ({}, rates)
 
 
 def decayed(decay: Decay, parameters: tuple[str, ...]) -> tuple[str, ...]:
@@ -69,11 +70,6 @@ def coupled(decay: Decay, weights: Mapping[str, keras.Variable], gradients: list
     return [g + decay.rate * w.value if name in on else g for (name, w), g in pairs]
 
 
-def decoupled(
-    decay: Decay, weights: Mapping[str, keras.Variable], eta: tf.Tensor, lr: float
-) -> dict[str, tf.Tensor]:
-    """What a decoupled decay, composed outside the optimizer, takes from the parameters in its scope."""
-    if not isinstance(decay, Decoupled):
-        return {}
-    amount = decay.rate * (eta if decay.scaled_by == "rate" else eta / lr)
-    return {name: amount * weights[name].value for name in decayed(decay, tuple(weights))}
+def _is_inside(recipe: Recipe, exact: bool) -> bool:
+    """Whether the formula of a composed optimizer takes the decay itself."""
+    return decays_inside(recipe.optimizer) and optimizers.origin(recipe, exact).how == "composed"

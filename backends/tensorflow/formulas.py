@@ -12,8 +12,8 @@ from harness.spec.optimizers import (
     LAMB,
     LARS,
     LBFGS,
-    AdaGrad,
     Adafactor,
+    AdaGrad,
     Adam,
     Adamax,
     Adan,
@@ -38,7 +38,7 @@ class At(NamedTuple):
     w: tf.Tensor  # the weights at which it was taken
     eta: tf.Tensor  # the rate, a scalar of their precision
     t: tf.Tensor  # 1, 2, …, a float64 scalar
-    decay: float  # λ of a decoupled decay that belongs inside the formula, else 0
+    decay: float = 0.0  # λ of a decoupled decay, where the formula takes one
 
     def scalar(self, value: tf.Tensor | float) -> tf.Tensor:
         """A float64 scalar in the precision of the weights."""
@@ -280,8 +280,8 @@ def lbfgs(spec: LBFGS, at: At, state: State) -> tf.Tensor:
 
     along = two_loops(with_newest(state["s"], s), with_newest(state["y"], y), at.g)
     size = {"l1": tf.reduce_sum(tf.abs(at.g)), "l2": tf.norm(at.g), "plain": tf.ones_like(at.eta)}[spec.first]
-    # 1/size, which is ∞ where the gradient is 0, as it may be.
-    return at.eta * tf.where(at.t == 1, tf.minimum(1 / size, 1) * at.g, along)
+    first = tf.minimum(1 / size, 1) * at.g  # where g is 0 the quotient is ∞
+    return at.eta * tf.where(at.t == 1, first, along)
 
 
 def two_loops(s: tf.Tensor, y: tf.Tensor, g: tf.Tensor) -> tf.Tensor:

@@ -178,7 +178,12 @@ def _native(spec: Optimizer, rate: Rate, number: type[float], shared: dict[str, 
             return kinds.RMSprop(rate, number(rho), number(momentum), number(eps), centred, **shared)
         case Adam(beta1=beta1, beta2=beta2, eps=eps, amsgrad=amsgrad):
             kind = kinds.AdamW if "weight_decay" in shared else kinds.Adam
-            words = {"beta_1": number(beta1), "beta_2": number(beta2), "epsilon": number(eps), "amsgrad": amsgrad != "no"}
+            words = {
+                "beta_1": number(beta1),
+                "beta_2": number(beta2),
+                "epsilon": number(eps),
+                "amsgrad": amsgrad != "no",
+            }
             return kind(rate, **words, **shared)
         case Adadelta(rho=rho, eps=eps):
             # Plain floats, which it nowhere casts; as the left factor of a Keras variable NumPy's would be.
