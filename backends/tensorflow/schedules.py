@@ -20,7 +20,7 @@ from harness.spec.schedules import (
     factors,
 )
 
-Rate = Any  # a float or a Rescaled
+Rate = Any  # a float, a Table or a Rescaled
 
 
 def origin(schedule: Schedule, exact: bool) -> Origin:
@@ -62,29 +62,38 @@ class Table(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[mi
     """The rate of each step, looked up."""
 
     def __init__(self, rates: Floats) -> None:
-        self.rates = tf.constant(rates, keras.config.floatx())
+        self.unscaled = rates
+        self.rates = tf.Variable(rates, trainable=False, dtype=keras.config.floatx())
 
     def __call__(self, step: tf.Tensor) -> tf.Tensor:
         return tf.gather(self.rates, step)
 
+    def rescale(self, factor: float) -> None:
+        """From the next step on, the rates are ``factor`` times the table's."""
+        self.rates.assign(factor * self.unscaled)
+
 
 class Rescaled(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]  # Keras has no types
-    """A schedule times a scale, which may change from step to step without a new trace."""
+    """A schedule times a scale, which may change between steps without a new trace."""
 
     def __init__(self, schedule: keras.optimizers.schedules.LearningRateSchedule) -> None:
         self.schedule = schedule
-        self.scale = keras.Variable(1.0, dtype=keras.config.floatx(), trainable=False)
+        self.scale = tf.Variable(1.0, trainable=False, dtype=keras.config.floatx())
 
     def __call__(self, step: tf.Tensor) -> tf.Tensor:
-        return self.scale.value * tf.cast(self.schedule(step), self.scale.dtype)
+        return self.scale * tf.cast(self.schedule(step), self.scale.dtype)
+
+    def rescale(self, factor: float) -> None:
+        """From the next step on, the rates are ``factor`` times the schedule's."""
+        self.scale.assign(factor)
 
 
 def rescale(optimizer: keras.Optimizer, rate: Rate, factor: float) -> None:
     """From the next step on, the optimizer's rate is ``factor`` times ``rate``."""
-    if isinstance(rate, Rescaled):
-        rate.scale.assign(factor)
+    if isinstance(rate, float):
+        optimizer.learning_rate = factor * rate
     else:
-        optimizer.learning_rate = rate * factor
+        rate.rescale(factor)
 
 
 def rate(schedule: Schedule, steps: int, lr: float, exact: bool) -> Rate:
@@ -92,7 +101,7 @@ def rate(schedule: Schedule, steps: int, lr: float, exact: bool) -> Rate:
     if isinstance(schedule, Constant | Plateau):
         return lr
     if exact or origin(schedule, exact).how == "composed":
-        return Rescaled(Table(lr * factors(schedule, steps)))
+        return Table(lr * factors(schedule, steps))
     return Rescaled(_shipped(schedule, steps, lr))
 
 
