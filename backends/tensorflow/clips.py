@@ -5,9 +5,9 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from harness.backend import Origin
-from harness.spec.recipe import ByValue, Clip, Coupled, GlobalNorm, NoClip, PerTensor, Recipe
+from harness.spec.recipe import Adaptive, ByValue, Clip, Coupled, GlobalNorm, NoClip, PerTensor, Recipe
 
-Clipper = Callable[[list[tf.Tensor]], list[tf.Tensor]]
+Clipper = Callable[[list[tf.Tensor], list[tf.Tensor]], list[tf.Tensor]]
 
 
 def origin(recipe: Recipe, exact: bool) -> Origin:
@@ -24,6 +24,8 @@ def origin(recipe: Recipe, exact: bool) -> Origin:
             return Origin("native", "tf.clip_by_norm", why)
         case ByValue():
             return Origin("native", "tf.clip_by_value", why or ("" if exact else "Keras's clipvalue is symmetric"))
+        case Adaptive():
+            return Origin("composed", recipe.clip.spelling(), "neither TensorFlow nor Keras clips against the weights")
 
 
 def arguments(recipe: Recipe, exact: bool) -> dict[str, float]:
@@ -42,16 +44,29 @@ def arguments(recipe: Recipe, exact: bool) -> dict[str, float]:
 
 
 def clipper(clip: Clip) -> Clipper:
-    """A function from gradients to clipped gradients."""
+    """A function from gradients, and the weights at which they were taken, to clipped gradients."""
     match clip:
         case NoClip():
-            return lambda gradients: gradients
+            return lambda gradients, weights: gradients
         case GlobalNorm(c=c):
-            return lambda gradients: tf.clip_by_global_norm(gradients, c)[0]
+            return lambda gradients, weights: tf.clip_by_global_norm(gradients, c)[0]
         case PerTensor(c=c):
-            return lambda gradients: [tf.clip_by_norm(g, c) for g in gradients]
+            return lambda gradients, weights: [tf.clip_by_norm(g, c) for g in gradients]
         case ByValue(lowest=low, highest=high):
-            return lambda gradients: [tf.clip_by_value(g, low, high) for g in gradients]
+            return lambda gradients, weights: [tf.clip_by_value(g, low, high) for g in gradients]
+        case Adaptive(c=c, eps=eps):
+            return lambda gradients, weights: [adaptive(g, w, c, eps) for g, w in zip(gradients, weights, strict=True)]
+
+
+def adaptive(g: tf.Tensor, w: tf.Tensor, c: float, eps: float) -> tf.Tensor:
+    """g·min(1, c·max(‖w‖, ε)/‖g‖) of each unit: all axes but the last, or a whole vector."""
+    limit = c * tf.maximum(_unit_norms(w), eps)
+    return g * tf.minimum(limit / _unit_norms(g), 1)  # where g is 0 the quotient is ∞
+
+
+def _unit_norms(tensor: tf.Tensor) -> tf.Tensor:
+    axes = list(range(max(tensor.shape.rank - 1, 1)))
+    return tf.sqrt(tf.reduce_sum(tf.square(tensor), axes, keepdims=True))
 
 
 def _too_late(recipe: Recipe, exact: bool) -> bool:

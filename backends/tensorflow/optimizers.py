@@ -1,27 +1,56 @@
-"""Optimizers: Keras's own where they compute the formula, else composed here as a Keras optimizer."""
+"""Optimizers: Keras's own where they compute the formula, else composed as a Keras optimizer."""
+
+from collections.abc import Iterable
 
 import keras
 import numpy as np
-import tensorflow as tf
 
+from backends.tensorflow.composed import Composed
 from backends.tensorflow.schedules import Rate
 from harness.backend import Origin
-from harness.spec.optimizers import SGD, AdaGrad, Adam, Momentum, Optimizer, RMSProp
-from harness.spec.recipe import Recipe
+from harness.spec.optimizers import (
+    LAMB,
+    SGD,
+    Adadelta,
+    Adafactor,
+    AdaGrad,
+    Adam,
+    Adamax,
+    Lion,
+    Momentum,
+    Muon,
+    NAdam,
+    Optimizer,
+    RMSProp,
+)
+from harness.spec.recipe import Decoupled, Recipe
 from harness.spec.schedules import Constant
 
-KERAS = {SGD: "SGD", Momentum: "SGD", AdaGrad: "Adagrad", RMSProp: "RMSprop", Adam: "Adam"}
-
-State = dict[str, tf.Variable]
+KERAS: dict[type[Optimizer], str] = {
+    SGD: "SGD",
+    Momentum: "SGD",
+    AdaGrad: "Adagrad",
+    RMSProp: "RMSprop",
+    Adam: "Adam",
+    Adadelta: "Adadelta",
+    Adamax: "Adamax",
+    NAdam: "Nadam",
+    Lion: "Lion",
+    Adafactor: "Adafactor",
+    LAMB: "Lamb",
+    Muon: "Muon",
+}
 
 
 def origin(recipe: Recipe, exact: bool) -> Origin:
     """Where the update comes from, and in ``shipped`` how its formula is another."""
     spec = recipe.optimizer
+    if type(spec) not in KERAS:
+        return Origin("composed", spec.spelling(), "Keras has no such optimizer")
     shipped = f"keras.optimizers.{KERAS[type(spec)]}"
     if lacks := _lacks(spec):
         return Origin("composed", spec.spelling(), f"{shipped}: {lacks}")
-    differs = "; ".join(_differences(spec, isinstance(recipe.schedule, Constant)))
+    differs = "; ".join(_differences(recipe))
     if not exact:
         return Origin("native", shipped, "; ".join(filter(None, (differs, _rounds(spec)))))
     if differs:
@@ -36,24 +65,62 @@ def _lacks(spec: Optimizer) -> str:
             return "it has no dampening"
         case RMSProp(bias_correction=True):
             return "it corrects no bias"
+        case Lion(beta1=0.0):
+            return "it refuses β₁ = 0"
         case _:
             return ""
 
 
-def _differences(spec: Optimizer, constant: bool) -> list[str]:
+def _differences(recipe: Recipe) -> Iterable[str]:
     """Where Keras's formula under that name is another."""
-    found = []
+    spec, constant = recipe.optimizer, isinstance(recipe.schedule, Constant)
     match spec:
         case AdaGrad(eps_placement="outside") | RMSProp(eps_placement="outside"):
-            found.append("its ε stands inside the root")
+            yield "its ε stands inside the root"
         case Adam(eps_placement="outside" | "inside"):
-            found.append("its ε-hat stands before the bias correction")
+            yield "its ε-hat stands before the bias correction"
+        case Adamax(eps_placement="inside"):
+            yield "its ε stands outside the maximum"
+        case LAMB(decay="inside") if isinstance(recipe.decay, Decoupled):
+            yield "its decay stands outside the trust ratio"
     match spec:
         case Momentum(rate="outside", momentum=mu) | RMSProp(rate="outside", momentum=mu) if mu and not constant:
-            found.append("its rate stands inside the momentum buffer")
+            yield "its rate stands inside the momentum buffer"
         case Adam(amsgrad="corrected"):
-            found.append("its AMSGrad takes the maximum of the raw v")
-    return found
+            yield "its AMSGrad takes the maximum of the raw v"
+        case NAdam():
+            yield from _nadam(spec)
+        case Adafactor():
+            yield from _adafactor(spec)
+        case Muon():
+            yield from _muon(spec)
+
+
+def _nadam(spec: NAdam) -> Iterable[str]:
+    if spec.momentum == "constant":
+        yield "its momentum is scheduled with ψ = 1"
+    elif spec.momentum_decay != 1:
+        yield "its ψ is 1"
+    yield "its 0.96 is rounded to float32"
+
+
+def _adafactor(spec: Adafactor) -> Iterable[str]:
+    if spec.rate == "plain":
+        yield "its rate is at most 1/√t"
+    if not spec.relative:
+        yield "its rate is relative to rms(w)"
+    if not spec.factored:
+        yield "it factors V"
+
+
+def _muon(spec: Muon) -> Iterable[str]:
+    if spec.buffer != "sum":
+        yield "its buffer is a sum"
+    if spec.scale == "outputs":
+        yield "its scale is 0.2√max(inputs, outputs)"
+    if spec.eps != 1e-7:
+        yield "its ε is 1e-7"
+    yield "its Adam for other tensors has ε-hat before the bias correction"
 
 
 def _rounds(spec: Optimizer) -> str:
@@ -63,18 +130,29 @@ def _rounds(spec: Optimizer) -> str:
             return "it rounds μ to float32"
         case AdaGrad():
             return "it rounds the initial accumulator to float32"
-        case Adam():
+        case Adam() | LAMB() | Muon():
             return "it rounds β₁ and β₂ to float32 for the bias correction"
+        case Adamax():
+            return "it rounds β₁ to float32 for the bias correction"
+        case NAdam() | Lion():
+            return "it rounds β₁ and β₂ to float32"
+        case Adafactor():
+            return "it rounds ε₂ to float32"
         case _:
             return ""
 
 
-def build(recipe: Recipe, exact: bool, rate: Rate, shared: dict[str, float]) -> keras.Optimizer:
-    """The optimizer of a recipe; ``shared`` are the arguments that every Keras optimizer takes."""
+def build(
+    recipe: Recipe, exact: bool, rate: Rate, decays: tuple[float, ...], shared: dict[str, float]
+) -> keras.Optimizer:
+    """The optimizer of a recipe.
+
+    ``decays`` are each parameter's λ inside a composed formula; ``shared`` what every Keras optimizer takes.
+    """
     number = _number(exact)
     shared = {name: number(value) for name, value in shared.items()}
     if origin(recipe, exact).how == "composed":
-        return Composed(recipe.optimizer, rate, **shared)
+        return Composed(recipe.optimizer, rate, decays, **shared)
     return _native(recipe.optimizer, rate, number, shared)
 
 
@@ -100,131 +178,39 @@ def _native(spec: Optimizer, rate: Rate, number: type[float], shared: dict[str, 
             return kinds.RMSprop(rate, number(rho), number(momentum), number(eps), centred, **shared)
         case Adam(beta1=beta1, beta2=beta2, eps=eps, amsgrad=amsgrad):
             kind = kinds.AdamW if "weight_decay" in shared else kinds.Adam
-            return kind(
+            words = {
+                "beta_1": number(beta1),
+                "beta_2": number(beta2),
+                "epsilon": number(eps),
+                "amsgrad": amsgrad != "no",
+            }
+            return kind(rate, **words, **shared)
+        case Adadelta(rho=rho, eps=eps):
+            # Plain floats, which it nowhere casts; as the left factor of a Keras variable NumPy's would be.
+            return kinds.Adadelta(rate, rho, eps, **shared)
+        case Adamax(beta1=beta1, beta2=beta2, eps=eps):
+            return kinds.Adamax(rate, number(beta1), number(beta2), number(eps), **shared)
+        case NAdam(beta1=beta1, beta2=beta2, eps=eps):
+            return kinds.Nadam(rate, number(beta1), number(beta2), number(eps), **shared)
+        case Lion(beta1=beta1, beta2=beta2):
+            return kinds.Lion(rate, number(beta1), number(beta2), **shared)
+        case Adafactor(beta2_decay=c, eps1=eps1, eps2=eps2, clip=clip):
+            return kinds.Adafactor(rate, number(-c), number(eps1), number(eps2), number(clip), **shared)
+        case LAMB(beta1=beta1, beta2=beta2, eps=eps):
+            return kinds.Lamb(rate, number(beta1), number(beta2), number(eps), **shared)
+        case Muon():
+            return kinds.Muon(
                 rate,
-                beta_1=number(beta1),
-                beta_2=number(beta2),
-                epsilon=number(eps),
-                amsgrad=amsgrad != "no",
-                **shared,
+                adam_beta_1=number(spec.beta1),
+                adam_beta_2=number(spec.beta2),
+                epsilon=number(spec.adam_eps),
+                momentum=number(spec.momentum),
+                ns_steps=spec.iterations,
+                nesterov=spec.nesterov,
+                rms_rate=None if spec.scale == "none" else 0.2,
+                # Left out, either would be 0.004.
+                **({"weight_decay": None} | shared),
+                adam_weight_decay=shared.get("weight_decay"),
             )
-
-
-class Composed(keras.optimizers.Optimizer):  # type: ignore[misc]  # Keras has no types
-    """An optimizer built from TensorFlow's primitives: Δ from g, its state and the rate, for each parameter."""
-
-    def __init__(self, spec: Optimizer, rate: Rate, **shared: float) -> None:
-        super().__init__(rate, name=spec.spelling(), **shared)
-        self.spec = spec
-
-    def build(self, variables: list[keras.Variable]) -> None:
-        """Make the state."""
-        if self.built:
-            return
-        super().build(variables)
-        starts = _state(self.spec)
-        self.state = {
-            name: self.add_optimizer_variables(variables, name, keras.initializers.Constant(np.float64(start)))
-            for name, start in starts.items()
-        }
-
-    def update_step(self, gradient: tf.Tensor, variable: tf.Variable, learning_rate: tf.Tensor) -> None:
-        """w ← w − Δ for one parameter."""
-        i = self._get_variable_index(variable)
-        state = {name: variables[i].value for name, variables in self.state.items()}
-        eta = tf.cast(learning_rate, gradient.dtype)
-        t = tf.cast(self.iterations + 1, tf.float64)
-        variable.assign_sub(delta(self.spec, gradient, state, eta, t))
-
-
-def _state(spec: Optimizer) -> dict[str, float]:
-    """The tensors that an optimizer keeps for each parameter, and the value that fills each at the start."""
-    match spec:
-        case SGD():
-            return {}
-        case Momentum():
-            return {"v": 0.0}
-        case AdaGrad(initial_accumulator=initial):
-            return {"h": initial}
-        case RMSProp(centred=centred, momentum=momentum):
-            return {"h": 0.0} | ({"m": 0.0} if centred else {}) | ({"v": 0.0} if momentum else {})
-        case Adam(amsgrad=amsgrad):
-            return {"m": 0.0, "v": 0.0} | ({"max": 0.0} if amsgrad != "no" else {})
-
-
-def delta(spec: Optimizer, g: tf.Tensor, state: State, eta: tf.Tensor, t: tf.Tensor) -> tf.Tensor:
-    """Δ of any optimizer at step ``t`` = 1, 2, … (float64); updates ``state``."""
-    match spec:
-        case SGD():
-            return eta * g
-        case Momentum():
-            return momentum(spec, g, state, eta, t)
-        case AdaGrad():
-            return adagrad(spec, g, state, eta)
-        case RMSProp():
-            return rmsprop(spec, g, state, eta, t)
-        case Adam():
-            return adam(spec, g, state, eta, t)
-
-
-def momentum(spec: Momentum, g: tf.Tensor, state: State, eta: tf.Tensor, t: tf.Tensor) -> tf.Tensor:
-    """Δ of ``Momentum``."""
-    share = tf.constant(1 - spec.dampening, g.dtype)
-    if spec.first == "plain":
-        share = tf.where(t == 1, tf.ones_like(share), share)
-    mu = spec.momentum
-    if spec.rate == "inside":
-        v = _keep(state["v"], mu * state["v"] + eta * share * g)
-        return eta * g + mu * v if spec.nesterov else v
-    v = _keep(state["v"], mu * state["v"] + share * g)
-    return eta * (g + mu * v) if spec.nesterov else eta * v
-
-
-def adagrad(spec: AdaGrad, g: tf.Tensor, state: State, eta: tf.Tensor) -> tf.Tensor:
-    """Δ of ``AdaGrad``."""
-    h = _keep(state["h"], state["h"] + tf.square(g))
-    return eta * g / _root(h, spec.eps, spec.eps_placement)
-
-
-def rmsprop(spec: RMSProp, g: tf.Tensor, state: State, eta: tf.Tensor, t: tf.Tensor) -> tf.Tensor:
-    """Δ of ``RMSProp``."""
-    beta = spec.beta
-    correction = _correction(beta, t, g.dtype) if spec.bias_correction else tf.ones((), g.dtype)
-    h = _keep(state["h"], beta * state["h"] + (1 - beta) * tf.square(g)) / correction
-    if spec.centred:
-        h -= tf.square(_keep(state["m"], beta * state["m"] + (1 - beta) * g) / correction)
-    u = g / _root(h, spec.eps, spec.eps_placement)
-    if not spec.momentum:
-        return eta * u
-    if spec.rate == "inside":
-        return _keep(state["v"], spec.momentum * state["v"] + eta * u)
-    return eta * _keep(state["v"], spec.momentum * state["v"] + u)
-
-
-def adam(spec: Adam, g: tf.Tensor, state: State, eta: tf.Tensor, t: tf.Tensor) -> tf.Tensor:
-    """Δ of ``Adam``."""
-    c1, c2 = _correction(spec.beta1, t, g.dtype), _correction(spec.beta2, t, g.dtype)
-    m = _keep(state["m"], spec.beta1 * state["m"] + (1 - spec.beta1) * g)
-    v = _keep(state["v"], spec.beta2 * state["v"] + (1 - spec.beta2) * tf.square(g))
-    if spec.amsgrad == "raw":
-        v = _keep(state["max"], tf.maximum(state["max"], v))
-    v_hat = v / c2
-    if spec.amsgrad == "corrected":
-        v_hat = _keep(state["max"], tf.maximum(state["max"], v_hat))
-    if spec.eps_placement == "hat":
-        return eta * tf.sqrt(c2) / c1 * m / (tf.sqrt(c2 * v_hat) + spec.eps)
-    return eta / c1 * m / _root(v_hat, spec.eps, spec.eps_placement)
-
-
-def _keep(variable: tf.Variable, value: tf.Tensor) -> tf.Tensor:
-    variable.assign(value)
-    return value
-
-
-def _root(h: tf.Tensor, eps: float, placement: str) -> tf.Tensor:
-    return tf.sqrt(h + eps) if placement == "inside" else tf.sqrt(h) + eps
-
-
-def _correction(beta: float, t: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
-    """1 − βᵗ, rounded once: near 1 a power in float32 would lose half of the digits."""
-    return tf.cast(1 - tf.pow(tf.constant(beta, tf.float64), t), dtype)
+        case _:
+            raise TypeError(f"Keras has no {spec.spelling()}")

@@ -6,9 +6,21 @@ import keras
 import tensorflow as tf
 
 from harness.backend import Floats, Origin
-from harness.spec.schedules import Constant, Cosine, Exponential, Schedule, Step, WarmUp, factors
+from harness.spec.schedules import (
+    Constant,
+    Cosine,
+    Exponential,
+    InverseTime,
+    OneCycle,
+    Plateau,
+    Polynomial,
+    Schedule,
+    Step,
+    WarmUp,
+    factors,
+)
 
-Rate = Any  # a float or a keras.optimizers.schedules.LearningRateSchedule
+Rate = Any  # a float, a Table or a Rescaled
 
 
 def origin(schedule: Schedule, exact: bool) -> Origin:
@@ -16,6 +28,12 @@ def origin(schedule: Schedule, exact: bool) -> Origin:
     match schedule:
         case Constant():
             return Origin("native", "nothing")
+        case Plateau():
+            return Origin(
+                "composed",
+                "the harness's rescale",
+                "keras.callbacks.ReduceLROnPlateau needs Model.fit, and compares with an absolute min_delta",
+            )
         case _ if exact:
             return Origin(
                 "native", "LearningRateSchedule", "reads the spec's table, since Keras's own round to float32"
@@ -26,6 +44,12 @@ def origin(schedule: Schedule, exact: bool) -> Origin:
             return Origin("native", "ExponentialDecay")
         case Cosine():
             return Origin("native", "CosineDecay")
+        case Polynomial():
+            return Origin("native", "PolynomialDecay")
+        case InverseTime():
+            return Origin("native", "InverseTimeDecay")
+        case OneCycle():
+            return Origin("composed", "LearningRateSchedule", "Keras has no one-cycle schedule")
         case WarmUp(then=Constant()):
             return Origin("native", "PolynomialDecay", "of power 1, rising to the rate, where it stays")
         case WarmUp(then=Cosine()):
@@ -38,19 +62,47 @@ class Table(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[mi
     """The rate of each step, looked up."""
 
     def __init__(self, rates: Floats) -> None:
-        self.rates = tf.constant(rates, keras.config.floatx())
+        self.unscaled = rates
+        self.rates = tf.Variable(rates, trainable=False, dtype=keras.config.floatx())
 
     def __call__(self, step: tf.Tensor) -> tf.Tensor:
         return tf.gather(self.rates, step)
 
+    def rescale(self, factor: float) -> None:
+        """From the next step on, the rates are ``factor`` times the table's."""
+        self.rates.assign(factor * self.unscaled)
+
+
+class Rescaled(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]  # Keras has no types
+    """A schedule times a scale, which may change between steps without a new trace."""
+
+    def __init__(self, schedule: keras.optimizers.schedules.LearningRateSchedule) -> None:
+        self.schedule = schedule
+        self.scale = tf.Variable(1.0, trainable=False, dtype=keras.config.floatx())
+
+    def __call__(self, step: tf.Tensor) -> tf.Tensor:
+        return self.scale * tf.cast(self.schedule(step), self.scale.dtype)
+
+    def rescale(self, factor: float) -> None:
+        """From the next step on, the rates are ``factor`` times the schedule's."""
+        self.scale.assign(factor)
+
+
+def rescale(optimizer: keras.Optimizer, rate: Rate, factor: float) -> None:
+    """From the next step on, the optimizer's rate is ``factor`` times ``rate``."""
+    if isinstance(rate, float):
+        optimizer.learning_rate = factor * rate
+    else:
+        rate.rescale(factor)
+
 
 def rate(schedule: Schedule, steps: int, lr: float, exact: bool) -> Rate:
     """What a Keras optimizer takes as its learning rate."""
-    if isinstance(schedule, Constant):
+    if isinstance(schedule, Constant | Plateau):
         return lr
     if exact or origin(schedule, exact).how == "composed":
         return Table(lr * factors(schedule, steps))
-    return _shipped(schedule, steps, lr)
+    return Rescaled(_shipped(schedule, steps, lr))
 
 
 def _shipped(schedule: Schedule, steps: int, lr: float) -> Rate:
@@ -62,6 +114,10 @@ def _shipped(schedule: Schedule, steps: int, lr: float) -> Rate:
             return kinds.ExponentialDecay(lr, every, decay)
         case Cosine(steps=length, floor=floor):
             return kinds.CosineDecay(lr, length or max(steps, 1), alpha=floor)
+        case Polynomial(steps=length, power=power, end=end):
+            return kinds.PolynomialDecay(lr, length or max(steps, 1), end_learning_rate=end * lr, power=power)
+        case InverseTime(rate=decay, every=every):
+            return kinds.InverseTimeDecay(lr, every, decay)
         case WarmUp(steps=warmup, start=start, then=Constant()):
             return kinds.PolynomialDecay(start * lr, warmup, end_learning_rate=lr, power=1.0)
         case WarmUp(steps=warmup, start=start, then=Cosine(steps=length, floor=floor)):

@@ -81,7 +81,8 @@ class TensorFlowTrainer:
 
     def _part_evaluation(self, x: tf.Tensor, y: tf.Tensor) -> list[tf.Tensor]:
         """Loss and, for networks, metric."""
-        outputs = self.model(x, training=False)
+        with keras.StatelessScope(state_mapping=self.update.evaluated_at()):
+            outputs = self.model(x, training=False)
         problem = self.task.problem
         metrics = [losses.metric(problem.loss, outputs, y)] if isinstance(problem, Network) else []
         return [self._loss(outputs, y), *metrics]
@@ -91,6 +92,10 @@ class TensorFlowTrainer:
             for name, variable in self.named.items():
                 variable.assign(start[name])
             self.update.reset()
+
+    def rescale(self, factor: float) -> None:
+        with self._settings():
+            self.update.rescale(factor)
 
     def train(self, order: Integers) -> Steps:
         with self._settings():

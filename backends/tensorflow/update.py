@@ -4,8 +4,9 @@ import keras
 import tensorflow as tf
 
 from backends.tensorflow import clips, decays, optimizers, schedules
+from backends.tensorflow.composed import Composed
 from harness.spec.cell import Cell
-from harness.spec.recipe import NoClip, NoDecay
+from harness.spec.recipe import NoClip
 
 
 class Update:
@@ -13,13 +14,13 @@ class Update:
 
     def __init__(self, cell: Cell, named: dict[str, keras.Variable], steps: int) -> None:
         recipe, exact = cell.recipe, cell.implementation == "exact"
-        self.named, self.lr = named, recipe.optimizer.lr
+        self.named, self.decay = named, recipe.decay
         own_clip, own_decay = clips.arguments(recipe, exact), decays.arguments(recipe, exact)
         self.clip = clips.clipper(NoClip() if own_clip else recipe.clip)
-        self.decay = NoDecay() if own_decay else recipe.decay
-        self.optimizer = optimizers.build(
-            recipe, exact, schedules.rate(recipe.schedule, steps, self.lr, exact), own_clip | own_decay
-        )
+        self.rate = schedules.rate(recipe.schedule, steps, recipe.optimizer.lr, exact)
+        inside, self.outside = decays.composed(recipe, exact, tuple(named))
+        within = tuple(inside.get(name, 0.0) for name in named)
+        self.optimizer = optimizers.build(recipe, exact, self.rate, within, own_clip | own_decay)
         if own_decay:
             decayed = decays.decayed(recipe.decay, tuple(named))
             self.optimizer.exclude_from_weight_decay([w for name, w in named.items() if name not in decayed])
@@ -28,12 +29,27 @@ class Update:
 
     def __call__(self, gradients: list[tf.Tensor]) -> None:
         """Update."""
-        gradients = self.clip(gradients)
-        eta = tf.cast(self.optimizer.learning_rate, gradients[0].dtype)
-        gradients = decays.apply(self.decay, self.named, gradients, eta, self.lr)
+        gradients = self.clip(gradients, [w.value for w in self.named.values()])
+        gradients = decays.coupled(self.decay, self.named, gradients)
+        # Computed from the old w, but taken after the step, whose Δ may depend on w too.
+        eta = tf.convert_to_tensor(self.optimizer.learning_rate)
+        taken = {name: eta * rate * self.named[name].value for name, rate in self.outside.items()}
         self.optimizer.apply(gradients, list(self.named.values()))
+        for name, amount in taken.items():
+            self.named[name].value.assign_sub(amount)
+
+    def evaluated_at(self) -> list[tuple[keras.Variable, tf.Tensor]]:
+        """The parameters that stand elsewhere when the network is evaluated, and their values there."""
+        return self.optimizer.evaluated_at() if isinstance(self.optimizer, Composed) else []
+
+    def rescale(self, factor: float) -> None:
+        """From the next step on, η is ``factor`` times what the schedule gives."""
+        schedules.rescale(self.optimizer, self.rate, factor)
 
     def reset(self) -> None:
-        """Back to step 0."""
+        """Back to step 0, at the present parameters."""
         for variable, value in zip(self.optimizer.variables, self.start, strict=True):
             variable.assign(value)
+        if isinstance(self.optimizer, Composed):
+            self.optimizer.restart()
+        self.rescale(1.0)

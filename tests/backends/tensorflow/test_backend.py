@@ -7,6 +7,10 @@ from importlib.metadata import version
 import pytest
 
 from backends.tensorflow import BACKEND
+from harness.spec.cell import Budget
+from harness.spec.optimizers import SGD
+from harness.spec.problem import RandomGradients
+from harness.spec.recipe import Recipe
 
 
 def test_the_declaration_imports_no_framework():
@@ -24,6 +28,7 @@ def test_versions_are_those_installed(backend):
 
 
 def test_a_second_opening_must_ask_for_the_same_threads(backend, run):
+    run(RandomGradients(), Recipe(SGD()), Budget(steps=1, batch=1))  # starts the runtime
     assert BACKEND.open(threads=1).facts()["threads"] == "1"
     with pytest.raises(RuntimeError, match="cannot be modified"):
         BACKEND.open(threads=2)

@@ -7,10 +7,30 @@ from harness.problems.catalogue import case
 from harness.spec.cell import Cell
 from harness.spec.layers import Dense, LeakyRelu
 from harness.spec.losses import CrossEntropy
-from harness.spec.optimizers import SGD, AdaGrad, Adam, Momentum, RMSProp
+from harness.spec.optimizers import (
+    LAMB,
+    LARS,
+    LBFGS,
+    SGD,
+    Adadelta,
+    Adafactor,
+    AdaGrad,
+    Adam,
+    Adamax,
+    Adan,
+    Lion,
+    Momentum,
+    Muon,
+    NAdam,
+    RAdam,
+    RMSProp,
+    Rprop,
+    ScheduleFree,
+    Yogi,
+)
 from harness.spec.problem import DataSet, Network
-from harness.spec.recipe import L1, L2, ByValue, Coupled, Decoupled, GlobalNorm, PerTensor, Recipe
-from harness.spec.schedules import Cosine, Exponential, Step, WarmUp
+from harness.spec.recipe import L1, L2, Adaptive, ByValue, Coupled, Decoupled, GlobalNorm, PerTensor, Recipe
+from harness.spec.schedules import Cosine, Exponential, InverseTime, OneCycle, Plateau, Polynomial, Step, WarmUp
 
 CASE = case("digits-64-64-64-10")
 NAMES = ("dense1.weight", "dense1.bias")
@@ -50,6 +70,30 @@ OPTIMIZERS = [
     (Recipe(Adam()), C, N),
     (Recipe(Adam(eps_placement="inside")), C, N),
     (Recipe(Adam(amsgrad="raw")), C, N),
+    (Recipe(Momentum(), schedule=Plateau()), C, N),
+    (Recipe(Adadelta(), decay=Decoupled()), N, N),
+    (Recipe(Adamax()), C, N),
+    (Recipe(Adamax(eps_placement="outside")), N, N),
+    (Recipe(NAdam()), C, N),
+    (Recipe(NAdam(momentum_decay=1.0)), C, N),
+    (Recipe(RAdam()), C, C),
+    (Recipe(Lion()), N, N),
+    (Recipe(Lion(beta1=0.0)), C, C),
+    (Recipe(Adafactor()), N, N),
+    (Recipe(Adafactor(rate="plain")), C, N),
+    (Recipe(Adafactor(relative=False)), C, N),
+    (Recipe(Adafactor(factored=False)), C, N),
+    (Recipe(LARS()), C, C),
+    (Recipe(LAMB()), N, N),
+    (Recipe(LAMB(), decay=Coupled()), N, N),
+    (Recipe(LAMB(), decay=Decoupled()), C, N),
+    (Recipe(LAMB(decay="outside"), decay=Decoupled()), N, N),
+    (Recipe(Muon(scale="rms")), C, N),
+    (Recipe(Rprop()), C, C),
+    (Recipe(Yogi()), C, C),
+    (Recipe(Adan()), C, C),
+    (Recipe(ScheduleFree()), C, C),
+    (Recipe(LBFGS()), C, C),
 ]
 HAT = Adam(eps_placement="hat")
 OTHERS = [
@@ -58,7 +102,14 @@ OTHERS = [
     ("decay", Recipe(Adam(), decay=Decoupled()), C, N),
     ("decay", Recipe(HAT, decay=Decoupled(scaled_by="schedule")), C, C),
     ("decay", Recipe(HAT, decay=Coupled()), C, C),
+    ("decay", Recipe(Lion(), decay=Decoupled()), N, N),
+    ("decay", Recipe(Adafactor(), decay=Decoupled()), C, N),
+    ("decay", Recipe(LAMB(decay="outside"), decay=Decoupled()), C, N),
+    ("decay", Recipe(LAMB(), decay=Decoupled()), C, N),
+    ("decay", Recipe(LAMB(), decay=Decoupled(scaled_by="schedule")), C, C),
+    ("decay", Recipe(ScheduleFree(), decay=Decoupled()), C, C),
     ("clip", Recipe(HAT, GlobalNorm()), N, N),
+    ("clip", Recipe(HAT, Adaptive()), C, C),
     ("clip", Recipe(HAT, PerTensor()), N, N),
     ("clip", Recipe(HAT, ByValue(-1.0, 2.0)), N, N),
     ("penalty", Recipe(HAT, penalty=L2()), C, N),
@@ -67,6 +118,11 @@ OTHERS = [
     ("schedule", Recipe(HAT, schedule=WarmUp(then=Cosine())), N, N),
     ("schedule", Recipe(HAT, schedule=WarmUp()), N, N),
     ("schedule", Recipe(HAT, schedule=WarmUp(then=Step())), N, C),
+    ("schedule", Recipe(HAT, schedule=Polynomial()), N, N),
+    ("schedule", Recipe(HAT, schedule=WarmUp(then=Polynomial())), N, C),
+    ("schedule", Recipe(HAT, schedule=InverseTime()), N, N),
+    ("schedule", Recipe(HAT, schedule=OneCycle()), N, C),
+    ("schedule", Recipe(HAT, schedule=Plateau()), C, C),
     ("model", Recipe(HAT), N, N),
 ]
 
