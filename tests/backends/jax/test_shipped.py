@@ -113,10 +113,8 @@ def test_schedule_free_weighs_by_the_greatest_rate(run):
 def test_muon_leaves_vectors_to_nadam(run):
     """With Nesterov's momentum, and with the ε that it has for matrices."""
     shipped = run(RandomGradients(), Recipe(Muon(0.1)), BUDGET, implementation="shipped").trainer.parameters()
-    for name, formula in (
-        ("weight", Muon(0.1, buffer="corrected")),
-        ("bias", NAdam(0.1, eps=1e-7, momentum="constant")),
-    ):
+    formulas = {"weight": Muon(0.1, buffer="corrected"), "bias": NAdam(0.1, eps=1e-7, momentum="constant")}
+    for name, formula in formulas.items():
         expected = run(RandomGradients(), Recipe(formula), BUDGET, on="reference").trainer.parameters()
         np.testing.assert_allclose(shipped[name], expected[name], rtol=1e-12)
 
