@@ -45,7 +45,7 @@ class JaxBackend:
             "model": layers.origin(problem.model, exact) if isinstance(problem, Network) else function,
             "loss": losses.origin(problem.loss) if isinstance(problem, Network) else function,
             "optimizer": optimizers.origin(recipe, exact),
-            "clip": clips.origin(recipe.clip),
+            "clip": clips.origin(recipe.clip, exact),
             "penalty": penalties.origin(recipe.penalty),
             "decay": decays.origin(recipe, exact),
             "schedule": schedules.origin(recipe.schedule, exact),

@@ -1,12 +1,14 @@
-"""Weight decay: ``optax.add_decayed_weights``, before the optimizer or after it."""
+"""Weight decay: ``optax.add_decayed_weights``, before the optimizer or after it, or within its formula."""
 
 from collections.abc import Iterable
 
 import optax
-from jax import Array
 
 from backends.jax import optimizers, schedules
+from backends.jax.optimizers import Inside
+from backends.jax.schedules import Scale
 from harness.backend import Origin
+from harness.spec.optimizers import decays_inside
 from harness.spec.recipe import Coupled, Decay, Decoupled, NoDecay, Recipe, touched
 
 
@@ -14,6 +16,8 @@ def origin(recipe: Recipe, exact: bool) -> Origin:
     """Where the decay comes from."""
     if isinstance(recipe.decay, NoDecay):
         return Origin("native", "nothing")
+    if optimizers.decays_within(recipe):
+        return optimizers.origin(recipe, exact)
     by = "optax.adamw" if not exact and optimizers.is_adamw(recipe) else "optax.add_decayed_weights"
     return Origin("native", by)
 
@@ -25,20 +29,27 @@ def coupled(decay: Decay, parameters: Iterable[str]) -> optax.GradientTransforma
     return optax.add_decayed_weights(decay.rate, mask(decay, parameters))
 
 
-def decoupled(recipe: Recipe, parameters: Iterable[str], steps: int, exact: bool) -> optax.GradientTransformation:
+def inside(recipe: Recipe, parameters: Iterable[str]) -> Inside:
+    """λ of the formulas that take it themselves and multiply it by η = lr·factor: λ/lr where factor alone is meant."""
+    decay = recipe.decay
+    if not isinstance(decay, Decoupled) or not decays_inside(recipe.optimizer):
+        return Inside(0.0, dict.fromkeys(parameters, False))
+    rate = decay.rate if decay.scaled_by == "rate" else decay.rate / recipe.optimizer.lr
+    return Inside(rate, mask(decay, parameters))
+
+
+def decoupled(
+    recipe: Recipe, parameters: Iterable[str], steps: int, exact: bool, scale: Scale
+) -> optax.GradientTransformation:
     """−Δ − ηλw, to stand after the optimizer: so it does not depend on where the rate enters a buffer."""
     decay = recipe.decay
-    if not isinstance(decay, Decoupled) or (not exact and optimizers.is_adamw(recipe)):
+    if not isinstance(decay, Decoupled) or decays_inside(recipe.optimizer):
+        return optax.identity()
+    if not exact and optimizers.is_adamw(recipe):
         return optax.identity()
     lr = recipe.optimizer.lr if decay.scaled_by == "rate" else 1.0
-    rate = schedules.rate(recipe.schedule, steps, lr, exact)
-    if not callable(rate):
-        return optax.add_decayed_weights(-rate * decay.rate, mask(decay, parameters))
-
-    def minus(t: Array) -> Array:
-        return -decay.rate * rate(t)
-
-    return optax.add_decayed_weights(minus, mask(decay, parameters))
+    rate = schedules.rate(recipe.schedule, steps, lr, exact, scale)
+    return optax.add_decayed_weights(schedules.times(-decay.rate, rate), mask(decay, parameters))
 
 
 def mask(decay: Coupled | Decoupled, parameters: Iterable[str]) -> dict[str, bool]:

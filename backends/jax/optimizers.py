@@ -1,23 +1,49 @@
-"""Optimizers: optax's where its transformations compute the formula, else composed here as small ones of our own.
+"""Optimizers: optax's where its transformations compute the formula, else composed of transformations of our own.
 
-Each makes −Δ of g, as ``optax.apply_updates`` wants it. What is composed makes u, with Δ = ηu, and the rate follows
-(or, inside a buffer, precedes) as ``optax.scale_by_learning_rate``.
+Each makes −Δ of g, as ``optax.apply_updates`` wants it.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 import optax
 from jax import Array
 
+from backends.jax import averaging, elementwise, quasi_newton, tensorwise
 from backends.jax.schedules import Rate
 from harness.backend import Origin
-from harness.spec.optimizers import SGD, AdaGrad, Adam, Momentum, Optimizer, RMSProp
+from harness.spec.optimizers import (
+    LAMB,
+    LARS,
+    LBFGS,
+    SGD,
+    Adadelta,
+    Adafactor,
+    AdaGrad,
+    Adam,
+    Adamax,
+    Adan,
+    Lion,
+    Momentum,
+    Muon,
+    NAdam,
+    Optimizer,
+    RAdam,
+    RMSProp,
+    Rprop,
+    ScheduleFree,
+    Yogi,
+    decays_inside,
+)
 from harness.spec.recipe import Decoupled, Recipe
 from harness.spec.schedules import Constant
 
-Tree = Any  # a dict of arrays, one for each parameter
+
+class Inside(NamedTuple):
+    """A decoupled decay that the optimizer's formula takes itself: λ, and on which parameters."""
+
+    rate: float
+    on: dict[str, bool]
 
 
 def origin(recipe: Recipe, exact: bool) -> Origin:
@@ -58,6 +84,58 @@ def origin(recipe: Recipe, exact: bool) -> Origin:
             return Origin("native", "optax.amsgrad")
         case Adam():
             return Origin("native", "optax.adam" if exact or not is_adamw(recipe) else "optax.adamw")
+        case Adadelta():
+            return Origin("native", "optax.adadelta")
+        case Adamax(eps_placement="outside"):
+            return _unless(exact, "optax.adamax", "adamax", "it adds ε to |g|")
+        case Adamax():
+            return Origin("native", "optax.adamax")
+        case NAdam(momentum="scheduled"):
+            return _unless(exact, "optax.nadam", "nadam", "its momentum is constant")
+        case NAdam():
+            return Origin("native", "optax.nadam")
+        case RAdam(eps_placement="hat"):
+            return _unless(exact, "optax.radam", "radam", "it corrects v before it adds ε")
+        case RAdam():
+            return Origin("native", "optax.radam")
+        case Lion():
+            return Origin("native", "optax.lion")
+        case Adafactor():
+            return _unless(exact, "optax.adafactor", "adafactor", _of_adafactor(spec))
+        case LARS(norm="separate") if decays_within(recipe):
+            return _unless(exact, "optax.lars", "lars", "it takes the norm of g + λw")
+        case LARS():
+            return Origin("native", "optax.lars")
+        case LAMB():
+            return Origin("native", "optax.lamb")
+        case Muon():
+            return _unless(exact, "optax.contrib.muon", "muon", _of_muon(spec))
+        case Rprop():
+            late = "it returns the step before: each comes one late, and is dropped where the next g changes sign"
+            return _unless(exact, "optax.rprop", "rprop", late)
+        case Yogi(bias_correction=False):
+            return _unless(exact, "optax.yogi", "yogi", "it corrects the bias, and starts at 1e-6")
+        case Yogi(initial_accumulator=initial) if initial != 1e-6:
+            return (
+                Origin("native", "optax.scale_by_yogi") if exact else Origin("native", "optax.yogi", "starts at 1e-6")
+            )
+        case Yogi():
+            return Origin("native", "optax.yogi")
+        case Adan(ahead="beta2"):
+            return _unless(exact, "optax.adan", "adan", "it looks ahead by 1 − β₂, and adds 1e-8 inside the root")
+        case Adan():
+            return Origin("native", "optax.adan", "" if exact else "it adds 1e-8 inside the root")
+        case ScheduleFree(weights="squares"):
+            different = "it weighs by the square of the greatest rate so far, that of the next step included"
+            return _unless(exact, "optax.contrib.schedule_free", "schedule_free", different)
+        case ScheduleFree():
+            return Origin("native", "optax.contrib.schedule_free")
+        case LBFGS(first="l2", curvature=0):
+            return _unless(exact, "optax.lbfgs", "lbfgs", "it keeps pairs with sᵀy < 0")
+        case LBFGS(first="l2"):
+            return _unless(exact, "optax.lbfgs", "lbfgs", "it leaves out no pair")
+        case LBFGS():
+            return _unless(exact, "optax.lbfgs", "lbfgs", "it divides the first step by ‖g‖₂, and leaves out no pair")
 
 
 def _unless(exact: bool, native: str, formula: str, difference: str) -> Origin:
@@ -68,6 +146,35 @@ def _unless(exact: bool, native: str, formula: str, difference: str) -> Origin:
 
 def _constant(recipe: Recipe) -> bool:
     return isinstance(recipe.schedule, Constant)
+
+
+def _of_adafactor(spec: Adafactor) -> str:
+    """How optax's Adafactor differs."""
+    differences = ["its β̂ is in float32"]
+    if spec.factored:
+        differences.append("it factors the two largest axes, from 128 on")
+    if spec.rate == "capped":
+        differences.append("it does not cap the rate")
+    if spec.relative and spec.eps2 != 1e-3:
+        differences.append("its ε₂ is 1e-3")
+    return "; ".join(differences)
+
+
+def _of_muon(spec: Muon) -> str:
+    """How optax's Muon differs."""
+    differences = ["its ε is also Adam's; a GPU takes its products in TF32"]
+    if spec.buffer != "corrected":
+        differences.append("it corrects the buffer")
+    if spec.nesterov:
+        differences.append("for what is no matrix it is NAdam")
+    if spec.scale == "none":
+        differences.append("it scales by √max(1, outputs/inputs)")
+    return "; ".join(differences)
+
+
+def decays_within(recipe: Recipe) -> bool:
+    """Whether the optimizer's formula takes the decay."""
+    return isinstance(recipe.decay, Decoupled) and recipe.decay.rate > 0 and decays_inside(recipe.optimizer)
 
 
 def averaged(spec: Momentum) -> bool:
@@ -84,7 +191,7 @@ def is_adamw(recipe: Recipe) -> bool:
             return False
 
 
-def exact(spec: Optimizer, rate: Rate) -> optax.GradientTransformation:
+def exact(spec: Optimizer, rate: Rate, decay: Inside) -> optax.GradientTransformation:
     """The spec's formula."""
     eta = optax.scale_by_learning_rate(rate)
     match spec:
@@ -93,19 +200,46 @@ def exact(spec: Optimizer, rate: Rate) -> optax.GradientTransformation:
         case Momentum():
             return optax.chain(buffer(spec), eta)
         case AdaGrad(eps_placement="outside") | AdaGrad(eps=0, initial_accumulator=0):
-            return optax.chain(scale_by_adagrad(spec), eta)
+            return optax.chain(elementwise.adagrad(spec), eta)
         case RMSProp(momentum=momentum, rate="outside") if momentum:
             kind = optax.scale_by_stddev if spec.centred else optax.scale_by_rms
             inside = spec.eps_placement == "inside"
             root = kind(spec.beta, spec.eps, eps_in_sqrt=inside, bias_correction=spec.bias_correction)
             return optax.chain(root, optax.trace(momentum), eta)
         case Adam(eps_placement="hat") | Adam(amsgrad="raw"):
-            return optax.chain(scale_by_adam(spec), eta)
+            return optax.chain(elementwise.adam(spec), eta)
+        case Adamax(eps_placement="outside"):
+            return optax.chain(elementwise.adamax(spec), eta)
+        case NAdam(momentum="scheduled"):
+            return optax.chain(elementwise.nadam(spec), eta)
+        case RAdam(eps_placement="hat"):
+            return optax.chain(elementwise.radam(spec), eta)
+        case Adafactor():
+            return adafactor(spec, rate)
+        case LARS(norm="separate") if decay.rate:
+            per_tensor = {name: decay.rate if on else 0.0 for name, on in decay.on.items()}
+            return optax.chain(tensorwise.lars(spec, per_tensor), eta, optax.trace(spec.momentum))
+        case Muon():
+            return optax.chain(tensorwise.muon(spec), eta)
+        case Rprop():
+            return optax.chain(elementwise.rprop(spec), eta)
+        case Yogi(bias_correction=False):
+            return optax.chain(elementwise.yogi(spec), eta)
+        case Yogi(beta1=beta1, beta2=beta2, eps=eps, initial_accumulator=initial):
+            return optax.chain(optax.scale_by_yogi(beta1, beta2, eps, initial_accumulator_value=initial), eta)
+        case Adan(ahead="beta2"):
+            return optax.chain(elementwise.adan(spec), eta)
+        case Adan(beta1=beta1, beta2=beta2, beta3=beta3, eps=eps):
+            return optax.adan(rate, beta1, beta2, beta3, eps, eps_root=0.0)
+        case ScheduleFree(weights="squares"):
+            return averaging.exact(spec, rate, schedule_free_base(spec, rate, decay))
+        case LBFGS():
+            return optax.chain(quasi_newton.lbfgs(spec), eta)
         case _:
-            return shipped(spec, rate)
+            return shipped(spec, rate, decay)
 
 
-def shipped(spec: Optimizer, rate: Rate) -> optax.GradientTransformation:
+def shipped(spec: Optimizer, rate: Rate, decay: Inside) -> optax.GradientTransformation:
     """optax's function of that name with the spec's words, as far as it has them."""
     match spec:
         case SGD():
@@ -129,6 +263,41 @@ def shipped(spec: Optimizer, rate: Rate) -> optax.GradientTransformation:
         case Adam(beta1=beta1, beta2=beta2, amsgrad=amsgrad):
             kind = optax.adam if amsgrad == "no" else optax.amsgrad
             return kind(rate, beta1, beta2, **epsilon(spec))
+        case Adadelta(rho=rho, eps=eps):
+            return optax.adadelta(rate, rho, eps)
+        case Adamax(beta1=beta1, beta2=beta2, eps=eps):
+            return optax.adamax(rate, beta1, beta2, eps)
+        case NAdam(beta1=beta1, beta2=beta2, eps=eps):
+            return optax.nadam(rate, beta1, beta2, eps)
+        case RAdam(beta1=beta1, beta2=beta2, eps=eps, threshold=threshold):
+            return optax.radam(rate, beta1, beta2, eps, threshold=threshold)
+        case Lion(beta1=beta1, beta2=beta2):
+            return optax.lion(rate, beta1, beta2, weight_decay=0.0)
+        case Adafactor(beta2_decay=beta2_decay, eps1=eps1, clip=clip):
+            return optax.adafactor(
+                rate,
+                decay_rate=beta2_decay,
+                multiply_by_parameter_scale=spec.relative,
+                clipping_threshold=clip,
+                eps=eps1,
+                factored=spec.factored,
+            )
+        case LARS(trust=trust, eps=eps, momentum=momentum):
+            return optax.lars(rate, decay.rate, decay.on, trust_coefficient=trust, eps=eps, momentum=momentum)
+        case LAMB(beta1=beta1, beta2=beta2, eps=eps):
+            return optax.lamb(rate, beta1, beta2, eps, weight_decay=decay.rate, mask=decay.on)
+        case Muon():
+            return muon(spec, rate)
+        case Rprop(lr=lr):
+            return optax.chain(rprop(spec), optax.scale_by_learning_rate(rate, flip_sign=False), optax.scale(1 / lr))
+        case Yogi(beta1=beta1, beta2=beta2, eps=eps):
+            return optax.yogi(rate, beta1, beta2, eps)
+        case Adan(beta1=beta1, beta2=beta2, beta3=beta3, eps=eps):
+            return optax.adan(rate, beta1, beta2, beta3, eps)
+        case ScheduleFree():
+            return averaging.native(spec, rate, schedule_free_base(spec, rate, decay))
+        case LBFGS(memory=memory):
+            return optax.lbfgs(rate, memory, linesearch=None)
 
 
 def adamw(spec: Adam, rate: Rate, decay: float, mask: dict[str, bool]) -> optax.GradientTransformation:
@@ -145,82 +314,47 @@ def buffer(spec: Momentum) -> optax.GradientTransformation:
     """v of what comes in, or its look-ahead."""
     if averaged(spec):
         return optax.ema(spec.momentum, debias=False)
-    return scale_by_dampened(spec) if spec.dampening else optax.trace(spec.momentum, spec.nesterov)
+    return elementwise.dampened(spec) if spec.dampening else optax.trace(spec.momentum, spec.nesterov)
 
 
-class Dampened(NamedTuple):
-    """State of a dampened momentum: the steps done, and v."""
+def adafactor(spec: Adafactor, rate: Rate) -> optax.GradientTransformation:
+    """Δ = α·u/max(1, rms(u)/d), α = max(ε₂, rms(w))·ρ or ρ, ρ = min(η, 1/√t) or η."""
 
-    done: Array
-    v: Tree
+    def capped(done: Array) -> Array:
+        return jnp.minimum(rate(done) if callable(rate) else rate, 1 / jnp.sqrt(done + 1.0))
 
-
-def scale_by_dampened(spec: Momentum) -> optax.GradientTransformation:
-    """v ← μv + (1 − d)g; u = v, with v₁ = g if the first step is plain."""
-
-    def init(w: Tree) -> Dampened:
-        return Dampened(jnp.zeros((), jnp.int32), jax.tree.map(jnp.zeros_like, w))
-
-    def update(g: Tree, state: Dampened, w: Tree = None) -> tuple[Tree, Dampened]:
-        plain = (state.done == 0) & (spec.first == "plain")
-        share = jnp.where(plain, 1.0, 1 - spec.dampening)
-        v = jax.tree.map(lambda v, g: spec.momentum * v + share * g, state.v, g)
-        return v, Dampened(state.done + 1, v)
-
-    return optax.GradientTransformation(init, update)
+    return optax.chain(
+        tensorwise.adafactor(spec),
+        optax.clip_by_block_rms(spec.clip),
+        optax.scale_by_param_block_rms(spec.eps2) if spec.relative else optax.identity(),
+        optax.scale_by_learning_rate(capped if spec.rate == "capped" else rate),
+    )
 
 
-def scale_by_adagrad(spec: AdaGrad) -> optax.GradientTransformation:
-    """h ← h + g²; u = g/(√h + ε), or g/√(h + ε). The state is h."""
-
-    def init(w: Tree) -> Tree:
-        return jax.tree.map(lambda w: jnp.full_like(w, spec.initial_accumulator), w)
-
-    def update(g: Tree, h: Tree, w: Tree = None) -> tuple[Tree, Tree]:
-        h = jax.tree.map(lambda h, g: h + g * g, h, g)
-        return jax.tree.map(lambda g, h: g / root(h, spec.eps, spec.eps_placement), g, h), h
-
-    return optax.GradientTransformation(init, update)
-
-
-class Moments(NamedTuple):
-    """State of Adam: the steps done, m, v and the maximum so far of v (raw) or v̂ (corrected)."""
-
-    done: Array
-    m: Tree
-    v: Tree
-    maximum: Tree
+def muon(spec: Muon, rate: Rate) -> optax.GradientTransformation:
+    """optax's Muon."""
+    return optax.contrib.muon(
+        rate,
+        ns_steps=spec.iterations,
+        beta=spec.momentum,
+        eps=spec.eps,
+        nesterov=spec.nesterov,
+        adam_b1=spec.beta1,
+        adam_b2=spec.beta2,
+        consistent_rms=0.2 if spec.scale == "rms" else None,
+    )
 
 
-def scale_by_adam(spec: Adam) -> optax.GradientTransformation:
-    """m ← β₁m + (1 − β₁)g; v ← β₂v + (1 − β₂)g²; u = m̂/(√v̂ + ε), in the spec's variants.
-
-    ε-hat stands beside √v, not beside √v̂ = √v/√(1 − β₂ᵗ): so it is ε/√(1 − β₂ᵗ) here.
-    """
-    b1, b2 = spec.beta1, spec.beta2
-
-    def init(w: Tree) -> Moments:
-        m, v, maximum = (jax.tree.map(jnp.zeros_like, w) for _ in range(3))
-        return Moments(jnp.zeros((), jnp.int32), m, v, maximum if spec.amsgrad != "no" else ())
-
-    def update(g: Tree, state: Moments, w: Tree = None) -> tuple[Tree, Moments]:
-        t, maximum = state.done + 1, state.maximum
-        c1, c2 = 1 - b1**t, 1 - b2**t
-        m = jax.tree.map(lambda m, g: b1 * m + (1 - b1) * g, state.m, g)
-        v = jax.tree.map(lambda v, g: b2 * v + (1 - b2) * g * g, state.v, g)
-        v_hat = jax.tree.map(lambda v: v / c2, v)
-        if spec.amsgrad == "corrected":
-            v_hat = maximum = jax.tree.map(jnp.maximum, maximum, v_hat)
-        if spec.amsgrad == "raw":
-            maximum = jax.tree.map(jnp.maximum, maximum, v)
-            v_hat = jax.tree.map(lambda v: v / c2, maximum)
-        eps = spec.eps / jnp.sqrt(c2) if spec.eps_placement == "hat" else spec.eps
-        u = jax.tree.map(lambda m, v: m / c1 / root(v, eps, spec.eps_placement), m, v_hat)
-        return u, Moments(t, m, v, maximum)
-
-    return optax.GradientTransformation(init, update)
+def rprop(spec: Rprop) -> optax.GradientTransformation:
+    """optax's Rprop, which knows no rate but the first steps' size."""
+    return optax.rprop(spec.lr, spec.shrink, spec.grow, spec.smallest, spec.largest)
 
 
-def root(h: Array, eps: Array | float, placement: str) -> Array:
-    """√(h + ε) with ε inside, else √h + ε."""
-    return jnp.sqrt(h + eps) if placement == "inside" else jnp.sqrt(h) + eps
+def schedule_free_base(spec: ScheduleFree, rate: Rate, decay: Inside) -> optax.GradientTransformation:
+    """−η(u + λw), what moves z."""
+    adam = optax.scale_by_rms(spec.beta2, spec.eps, eps_in_sqrt=False, bias_correction=True)
+    return optax.chain(
+        adam if spec.base == "adam" else optax.identity(),
+        optax.add_decayed_weights(decay.rate, decay.on),
+        optax.scale_by_learning_rate(rate),
+    )

@@ -31,6 +31,7 @@ class State(NamedTuple):
     optimizer: Any  # what optax keeps
     seen: Any  # name → (BLOCK, …): what the steps of this block report
     row: Any  # the step's place in this block
+    scale: Any  # what the harness multiplies the rate by
 
 
 class Objective:
@@ -96,7 +97,7 @@ class JaxTrainer:
         self.dtype = np.dtype(cell.precision)
         self.objective = _objective(cell, task)
         self.penalised = not isinstance(cell.recipe.penalty, NoPenalty)
-        self.optimizer = update.transformation(cell, task.parameters, steps)
+        self.steps = steps
         self.step = jax.jit(self._step, donate_argnums=0)
         with self._precision():
             self.parts = fence({name: self._part(part) for name, part in task.parts.items()})
@@ -111,7 +112,8 @@ class JaxTrainer:
             widths["norms"] = (len(parameters),)
         seen = {name: np.zeros((BLOCK, *width), self.dtype) for name, width in widths.items()}
         with self._precision():
-            self.state = fence(self._put(State(parameters, self.optimizer.init(parameters), seen, np.int32(0))))
+            kept = update.transformation(self.cell, self.task.parameters, self.steps).init(parameters)
+            self.state = fence(self._put(State(parameters, kept, seen, np.int32(0), self.dtype.type(1))))
         self.structure = jax.tree.structure(self.state)
 
     def train(self, order: Integers) -> Steps:
@@ -119,6 +121,10 @@ class JaxTrainer:
             blocks = [self._block(order[begin : begin + BLOCK]) for begin in range(0, max(len(order), 1), BLOCK)]
         seen = {name: np.concatenate([block[name] for block in blocks]) for name in self.state.seen}
         return Steps(seen["loss"], seen.get("penalty", np.zeros(len(order))), seen.get("norms"))
+
+    def rescale(self, factor: float) -> None:
+        with self._precision():
+            self.state = self.state._replace(scale=fence(self._put(self.dtype.type(factor))))
 
     def gradients(self, indices: Integers) -> Parameters:
         with self._precision():
@@ -128,7 +134,8 @@ class JaxTrainer:
 
     def evaluate(self, part: str) -> Evaluation:
         with self._precision():
-            loss, metric = jax.device_get(self.objective.evaluation(self.state.parameters, *self.parts[part]))
+            at = update.evaluated_at(self.cell.recipe, self.state.parameters, self.state.optimizer)
+            loss, metric = jax.device_get(self.objective.evaluation(at, *self.parts[part]))
         with np.errstate(all="ignore"):
             return Evaluation(float(loss), None if metric is None else float(np.float64(metric[0]) / metric[1]))
 
@@ -153,9 +160,11 @@ class JaxTrainer:
         (_, seen), g = jax.value_and_grad(self.objective.penalised, has_aux=True)(parameters, x[batch], y[batch])
         if self.observe:
             seen["norms"] = jnp.stack([clips.norm(g[name]) for name in self.task.parameters])
-        updates, optimizer = self.optimizer.update(g, state.optimizer, parameters)
+        transformation = update.transformation(self.cell, self.task.parameters, self.steps, state.scale)
+        updates, optimizer = transformation.update(g, state.optimizer, parameters)
         seen = {name: state.seen[name].at[state.row].set(value) for name, value in seen.items()}
-        return jax.tree.leaves(State(optax.apply_updates(parameters, updates), optimizer, seen, state.row + 1))
+        after = State(optax.apply_updates(parameters, updates), optimizer, seen, state.row + 1, state.scale)
+        return jax.tree.leaves(after)
 
     def _precision(self) -> Any:
         return jax.enable_x64(self.dtype == np.float64)

@@ -7,10 +7,30 @@ from harness.problems.catalogue import case
 from harness.spec.cell import Cell
 from harness.spec.layers import Dense, Elu, LeakyRelu, Relu
 from harness.spec.losses import CrossEntropy
-from harness.spec.optimizers import SGD, AdaGrad, Adam, Momentum, RMSProp
+from harness.spec.optimizers import (
+    LAMB,
+    LARS,
+    LBFGS,
+    SGD,
+    Adadelta,
+    Adafactor,
+    AdaGrad,
+    Adam,
+    Adamax,
+    Adan,
+    Lion,
+    Momentum,
+    Muon,
+    NAdam,
+    RAdam,
+    RMSProp,
+    Rprop,
+    ScheduleFree,
+    Yogi,
+)
 from harness.spec.problem import DataSet, Network
-from harness.spec.recipe import L1, L2, ByValue, Coupled, Decoupled, GlobalNorm, NoClip, PerTensor, Recipe
-from harness.spec.schedules import Cosine, Exponential, Step, WarmUp
+from harness.spec.recipe import L1, L2, Adaptive, ByValue, Coupled, Decoupled, GlobalNorm, NoClip, PerTensor, Recipe
+from harness.spec.schedules import Cosine, Exponential, InverseTime, OneCycle, Plateau, Polynomial, Step, WarmUp
 
 CASE = case("digits-64-64-64-10")
 N, C = "native", "composed"
@@ -53,6 +73,32 @@ OPTIMIZERS = [
     (Adam(amsgrad="corrected", eps_placement="hat"), C, True),
     (Adam(amsgrad="raw"), C, True),
     (Adam(amsgrad="raw", eps_placement="hat"), C, True),
+    (Adadelta(), N, False),
+    (Adamax(), N, False),
+    (Adamax(eps_placement="outside"), C, True),
+    (NAdam(momentum="constant"), N, False),
+    (NAdam(), C, True),
+    (RAdam(), N, False),
+    (RAdam(eps_placement="hat"), C, True),
+    (Lion(), N, False),
+    (Adafactor(), C, True),
+    (Adafactor(rate="plain", factored=False), C, True),
+    (LARS(), N, False),
+    (LARS(norm="joint"), N, False),
+    (LAMB(), N, False),
+    (LAMB(decay="outside"), N, False),
+    (Muon(), C, True),
+    (Muon(buffer="corrected", nesterov=False, adam_eps=1e-7), C, True),
+    (Rprop(), C, True),
+    (Yogi(), N, False),
+    (Yogi(initial_accumulator=0.0), N, True),
+    (Yogi(bias_correction=False), C, True),
+    (Adan(), C, True),
+    (Adan(ahead="complement"), N, True),
+    (ScheduleFree(), C, True),
+    (ScheduleFree(weights="equal"), N, False),
+    (LBFGS(), C, True),
+    (LBFGS(first="l2", curvature=0.0), C, True),
 ]
 
 
@@ -70,6 +116,33 @@ def test_a_constant_rate_is_the_same_inside_and_outside(backend, optimizer):
     assert not origin(backend, "optimizer", Recipe(optimizer), "shipped").why
 
 
+# Optimizer, where it and the decay within its formula come from in ``exact``, and whether ``shipped`` is another.
+WITHIN = [
+    (LARS(), C, True),
+    (LARS(norm="joint"), N, False),
+    (LAMB(), N, False),
+    (ScheduleFree(), C, True),
+    (ScheduleFree(weights="equal"), N, False),
+]
+
+
+@pytest.mark.parametrize(("optimizer", "exact", "another"), WITHIN)
+@pytest.mark.parametrize("piece", ["optimizer", "decay"])
+def test_decays_within_a_formula(backend, piece, optimizer, exact, another):
+    recipe = Recipe(optimizer, decay=Decoupled())
+    assert origin(backend, piece, recipe, "exact").how == exact
+    shipped = origin(backend, piece, recipe, "shipped")
+    assert shipped.how == N
+    assert bool(shipped.why) == another
+
+
+@pytest.mark.parametrize("optimizer", [LARS(decay="outside"), LAMB(decay="outside"), Adamax()])
+def test_other_decays_stand_apart(backend, optimizer):
+    recipe = Recipe(optimizer, decay=Decoupled())
+    assert origin(backend, "optimizer", recipe, "exact").how == N
+    assert origin(backend, "decay", recipe, "exact").by == "optax.add_decayed_weights"
+
+
 # Piece, recipe, exact, shipped.
 OTHERS = [
     ("clip", Recipe(Adam(), NoClip()), N, N),
@@ -77,6 +150,7 @@ OTHERS = [
     ("clip", Recipe(Adam(), PerTensor()), C, C),
     ("clip", Recipe(Adam(), ByValue(-2.0, 2.0)), N, N),
     ("clip", Recipe(Adam(), ByValue(-1.0, 2.0)), C, C),
+    ("clip", Recipe(Adam(), Adaptive()), C, N),
     ("penalty", Recipe(Adam()), N, N),
     ("penalty", Recipe(Adam(), penalty=L1()), C, C),
     ("penalty", Recipe(Adam(), penalty=L2()), C, C),
@@ -88,6 +162,10 @@ OTHERS = [
     ("schedule", Recipe(Adam(), schedule=Exponential()), C, N),
     ("schedule", Recipe(Adam(), schedule=Cosine()), C, N),
     ("schedule", Recipe(Adam(), schedule=WarmUp(then=Step())), C, N),
+    ("schedule", Recipe(Adam(), schedule=Polynomial()), C, N),
+    ("schedule", Recipe(Adam(), schedule=InverseTime()), C, C),
+    ("schedule", Recipe(Adam(), schedule=OneCycle()), C, N),
+    ("schedule", Recipe(Adam(), schedule=Plateau()), C, C),
     ("model", Recipe(Adam()), N, N),
     ("loss", Recipe(Adam()), N, N),
 ]

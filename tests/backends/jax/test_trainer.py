@@ -15,10 +15,11 @@ from harness.spec.base import to_json
 from harness.spec.cell import Budget, Cell
 from harness.spec.layers import Dense, Elu, LeakyRelu, Relu
 from harness.spec.losses import CrossEntropy
-from harness.spec.optimizers import AdaGrad, Adam
-from harness.spec.problem import DataSet, Network, RandomGradients
+from harness.spec.optimizers import LBFGS, OPTIMIZERS, AdaGrad, Adam, ScheduleFree
+from harness.spec.problem import DataSet, Network, Quadratic, RandomGradients
 from harness.spec.recipe import Decoupled, GlobalNorm, Recipe
-from harness.spec.schedules import Cosine, WarmUp
+from harness.spec.schedules import Constant, Cosine, Step, WarmUp
+from harness.spec.variants import variants
 
 PROBLEM = Network(DataSet("wine"), (Dense(3),), CrossEntropy())
 BUDGET = Budget(steps=12, batch=16)
@@ -40,6 +41,71 @@ def test_reset_does_not_compile_again(make, caplog):
         assert not compilations(caplog)
         trainer.gradients(order[0])
         assert compilations(caplog)
+
+
+def test_rescaling_compiles_nothing(make, caplog):
+    trainer, _, order = make(PROBLEM, RECIPE, BUDGET)
+    trainer.train(order[:5])
+    with jax.log_compiles(), caplog.at_level(logging.WARNING):
+        trainer.rescale(0.5)
+        trainer.train(order[5:])
+        assert not compilations(caplog)
+
+
+RESCALED = [Recipe(variant) for kind in OPTIMIZERS for variant in variants(kind)[:2]]
+
+
+@pytest.mark.parametrize("recipe", [*RESCALED, RECIPE, Recipe(Adam(), decay=Decoupled(0.1, "schedule"))])
+def test_rescaling_is_the_formula_s(make, recipe):
+    """Of the rate and of the decay's, in the middle of a run, and gone after a reset."""
+    found = []
+    for words in ({}, {"on": "reference"}):
+        trainer, start, order = make(RandomGradients(), recipe, Budget(steps=16, batch=1), **words)
+        trainer.train(order[:8])
+        trainer.rescale(0.25)
+        trainer.train(order[8:])
+        after = trainer.parameters()
+        trainer.reset(start)
+        trainer.train(order[:8])
+        found.append([after, trainer.parameters()])
+    for mine, theirs in zip(*found, strict=True):
+        for name, w in theirs.items():
+            np.testing.assert_allclose(mine[name], w, rtol=0, atol=1e-12 * np.abs(w - start[name]).max())
+
+
+@pytest.mark.parametrize("optimizer", [variants(kind)[0] for kind in OPTIMIZERS])
+def test_rescaling_what_is_shipped_is_a_schedule(make, optimizer):
+    """One that cuts the rate where the harness does; of optax's own, which is in float32."""
+    found = []
+    # The pairs of L-BFGS are ill-conditioned where the gradients are random.
+    problem = Quadratic() if isinstance(optimizer, LBFGS) else RandomGradients()
+    for schedule, factors in ((Constant(), (1.0, 0.5)), (Step(6, 0.5), (1.0, 1.0))):
+        recipe = Recipe(optimizer, decay=Decoupled(0.1), schedule=schedule)
+        trainer, start, order = make(problem, recipe, Budget(steps=12, batch=1), implementation="shipped")
+        for rows, factor in zip(np.split(order, 2), factors, strict=True):
+            trainer.rescale(factor)
+            trainer.train(rows)
+        found.append(trainer.parameters())
+    for name, w in found[1].items():
+        np.testing.assert_allclose(found[0][name], w, rtol=0, atol=1e-6 * np.abs(w - start[name]).max())
+
+
+FREE = [
+    (ScheduleFree(0.1), "exact"),
+    (ScheduleFree(0.1, base="sgd"), "exact"),
+    (ScheduleFree(0.1, weights="equal"), "exact"),
+    (ScheduleFree(0.1), "shipped"),
+]
+
+
+@pytest.mark.parametrize(("optimizer", "implementation"), FREE)
+def test_a_schedule_free_network_is_evaluated_at_its_mean(run, optimizer, implementation):
+    mine = run(PROBLEM, Recipe(optimizer), BUDGET, implementation=implementation)
+    theirs = run(PROBLEM, Recipe(optimizer), BUDGET, on="reference")
+    expected = theirs.trainer.evaluate("training")
+    assert mine.trainer.evaluate("training") == pytest.approx(expected, rel=1e-12)
+    theirs.trainer.reset(theirs.trainer.parameters())  # w, where all start
+    assert theirs.trainer.evaluate("training").loss != pytest.approx(expected.loss, rel=1e-3)
 
 
 def test_precisions_take_turns(make):
