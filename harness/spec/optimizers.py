@@ -175,7 +175,7 @@ class Adafactor(Piece, frozen=True, tag="adafactor"):
 class LARS(Piece, frozen=True, tag="lars"):
     """v ← μv + ηκ(g + λw); Δ = v, with the local rate κ = c‖w‖/(‖g‖ + λ‖w‖ + ε) of each tensor (You et al. 2017).
 
-    ``norm`` joint: κ = c‖w‖/(‖g + λw‖ + ε). Where ‖w‖ or the denominator is 0, κ = c is 1. λ is the rate of the
+    ``norm`` joint: κ = c‖w‖/(‖g + λw‖ + ε). Where c‖w‖ or the denominator is 0, κ = 1. λ is the rate of the
     recipe's decoupled decay where ``decay`` is inside; outside, λ = 0 here and the decay stands apart.
     """
 
