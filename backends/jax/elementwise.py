@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax import Array
 
@@ -120,21 +121,28 @@ def nadam(spec: NAdam) -> optax.GradientTransformation:
     return by_tensor(lambda w: zeros("m", "v")(w) | {"product": jnp.ones((), w.dtype)}, step)
 
 
-def radam(spec: RAdam) -> optax.GradientTransformation:
-    """u = rₜm̂√(1 − β₂ᵗ)/(√v + ε̂) where ρₜ > threshold, else m̂.
+def radam(spec: RAdam, steps: int) -> optax.GradientTransformation:
+    """u = rₜm̂/(√v̂ + ε) where ρₜ > threshold, else m̂; ε-hat: u = rₜm̂√(1 − β₂ᵗ)/(√v + ε̂).
 
-    ρ∞ = 2/(1 − β₂) − 1; ρₜ = ρ∞ − 2tβ₂ᵗ/(1 − β₂ᵗ); rₜ² = (ρₜ − 4)(ρₜ − 2)ρ∞/((ρ∞ − 4)(ρ∞ − 2)ρₜ).
+    ρ∞ = 2/(1 − β₂) − 1; ρₜ = ρ∞ − 2tβ₂ᵗ/(1 − β₂ᵗ); rₜ² = (ρₜ − 4)(ρₜ − 2)ρ∞/((ρ∞ − 4)(ρ∞ − 2)ρₜ). Tabulated in float64:
+    ρₜ is a small difference of large numbers, of which float32 keeps three digits.
     """
-    limit = 2 / (1 - spec.beta2) - 1
+    limit, times = 2 / (1 - spec.beta2) - 1, np.arange(1, max(steps, 1) + 1)
+    powers = np.array([spec.beta2 ** int(t) for t in times])  # NumPy's own powers end an ulp elsewhere: 1e-12 in rₜ
+    corrections = 1 - powers
+    rho = limit - 2 * times * powers / corrections
+    rectified = rho > spec.threshold
+    squares = (rho - 4) * (rho - 2) * limit / ((limit - 4) * (limit - 2) * rho)
+    r = np.sqrt(squares, out=np.ones(len(times)), where=rectified)
 
     def step(at: At, state: State) -> tuple[Array, State]:
         state = moments(spec, at.g, state)
-        c2 = 1 - spec.beta2**at.t
         m_hat = state["m"] / (1 - spec.beta1**at.t)
-        rho = limit - 2 * at.t * spec.beta2**at.t / c2
-        r = jnp.sqrt((rho - 4) * (rho - 2) * limit / ((limit - 4) * (limit - 2) * rho))
-        rectified = r * m_hat * jnp.sqrt(c2) / (jnp.sqrt(state["v"]) + spec.eps)
-        return jnp.where(rho > spec.threshold, rectified, m_hat), state
+        r_t, c2 = (jnp.asarray(table, at.g.dtype)[at.t - 1] for table in (r, corrections))
+        hat = spec.eps_placement == "hat"
+        root_v = jnp.sqrt(state["v"]) if hat else jnp.sqrt(state["v"] / c2)
+        scaled = r_t * m_hat * (jnp.sqrt(c2) if hat else 1.0) / (root_v + spec.eps)
+        return jnp.where(jnp.asarray(rectified)[at.t - 1], scaled, m_hat), state
 
     return by_tensor(zeros("m", "v"), step)
 

@@ -96,6 +96,8 @@ def origin(recipe: Recipe, exact: bool) -> Origin:
             return Origin("native", "optax.nadam")
         case RAdam(eps_placement="hat"):
             return _unless(exact, "optax.radam", "radam", "it corrects v before it adds ε")
+        case RAdam() if exact:
+            return Origin("composed", "radam", "optax.radam: its ρₜ is a difference that float32 cannot tell")
         case RAdam():
             return Origin("native", "optax.radam")
         case Lion():
@@ -191,7 +193,7 @@ def is_adamw(recipe: Recipe) -> bool:
             return False
 
 
-def exact(spec: Optimizer, rate: Rate, decay: Inside) -> optax.GradientTransformation:
+def exact(spec: Optimizer, rate: Rate, decay: Inside, steps: int) -> optax.GradientTransformation:
     """The spec's formula."""
     eta = optax.scale_by_learning_rate(rate)
     match spec:
@@ -212,8 +214,8 @@ def exact(spec: Optimizer, rate: Rate, decay: Inside) -> optax.GradientTransform
             return optax.chain(elementwise.adamax(spec), eta)
         case NAdam(momentum="scheduled"):
             return optax.chain(elementwise.nadam(spec), eta)
-        case RAdam(eps_placement="hat"):
-            return optax.chain(elementwise.radam(spec), eta)
+        case RAdam():
+            return optax.chain(elementwise.radam(spec, steps), eta)
         case Adafactor():
             return adafactor(spec, rate)
         case LARS(norm="separate") if decay.rate:

@@ -24,7 +24,7 @@ def transformation(
     inside = decays.inside(recipe, parameters)
     match recipe.optimizer, recipe.decay:
         case optimizer, _ if exact:
-            update = optimizers.exact(optimizer, rate, inside)
+            update = optimizers.exact(optimizer, rate, inside, steps)
         case Adam() as adam, Decoupled() as decay if optimizers.is_adamw(recipe):
             update = optimizers.adamw(adam, rate, decay.rate, decays.mask(decay, parameters))
         case optimizer, _:

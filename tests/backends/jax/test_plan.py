@@ -78,7 +78,7 @@ OPTIMIZERS = [
     (Adamax(eps_placement="outside"), C, True),
     (NAdam(momentum="constant"), N, False),
     (NAdam(), C, True),
-    (RAdam(), N, False),
+    (RAdam(), C, False),
     (RAdam(eps_placement="hat"), C, True),
     (Lion(), N, False),
     (Adafactor(), C, True),
