@@ -5,7 +5,7 @@ import pytest
 from sklearn import datasets
 
 from harness.problems.catalogue import CATALOGUE
-from harness.problems.data import SHAPES, load, split
+from harness.problems.data import SHAPES, _known, load, split
 from harness.spec.problem import DataSet
 
 NETWORKS = [case.problem.data for case in CATALOGUE.values() if case.problem.spelling() == "network"]
@@ -15,7 +15,7 @@ NETWORKS = [case.problem.data for case in CATALOGUE.values() if case.problem.spe
 def test_parts_are_a_partition_of_the_real_data(name):
     parts = load(DataSet(name, scaling="none"))
     rows = np.concatenate([part.x for part in parts.values()])
-    real = getattr(datasets, f"load_{name}")().data
+    real = getattr(datasets, f"load_{name}")(**({"scaled": False} if name == "diabetes" else {})).data
     assert {part: len(p.x) for part, p in parts.items()} == {
         "training": len(real) - round(0.2 * len(real)) - round(0.15 * len(real)),
         "validation": round(0.15 * len(real)),
@@ -32,6 +32,16 @@ def test_sizes_are_known_without_loading(name):
     }
     whole = load(DataSet(name)).values()
     assert SHAPES[name] == (sum(len(part.x) for part in whole), *parts["training"].x.shape[1:])
+
+
+@pytest.mark.parametrize("name", ["digits", "breast_cancer", "wine", "iris", "diabetes"])
+def test_every_sample_keeps_its_target(name):
+    """What scikit-learn's own loader gives, in its order."""
+    loader = getattr(datasets, f"load_{name}")
+    x, y = loader(return_X_y=True, **({"scaled": False} if name == "diabetes" else {}))
+    found = _known(name)
+    np.testing.assert_array_equal(found[0], x)
+    np.testing.assert_array_equal(found[1].ravel(), y)
 
 
 def test_standardisation_is_fitted_on_the_training_part_only():
