@@ -25,7 +25,7 @@ from harness.spec.spellings import short
 from harness.spec.variants import variants
 
 IMPLEMENTATIONS: tuple[Literal["exact", "shipped"], ...] = ("exact", "shipped")
-Words = dict[str, dict[str, Origin]]  # word → implementation → where it comes from; nothing where unsupported
+Words = dict[str, dict[str, Origin | str]]  # word → implementation → where it comes from, or why it is unsupported
 
 
 class Word(NamedTuple):
@@ -74,19 +74,23 @@ def asked(backend: Backend, name: str) -> Words:
             cell = Cell(word.problem, word.recipe, Budget(steps=1), name, implementation, precision="float64")
             try:
                 answers[implementation] = backend.plan(cell, parameters)[word.piece]
-            except Unsupported:
-                continue
+            except Unsupported as error:
+                answers[implementation] = str(error)
     return found
 
 
-def cell(answers: Mapping[str, Origin]) -> str:
+def cell(answers: Mapping[str, Origin | str]) -> str:
     """One cell of the table: how ``exact`` is made, and how ``shipped`` is another formula."""
-    exact, shipped = answers.get("exact"), answers.get("shipped")
-    if exact is None:
-        return "unsupported"
+    exact, shipped = answers["exact"], answers["shipped"]
+    if isinstance(exact, str):
+        return f"unsupported: {exact}"
     if exact.how == "native":
         return f"native: {exact.by}"
-    another = f"; shipped {shipped.by}: {shipped.why}" if shipped and shipped.how == "native" and shipped.why else ""
+    another = (
+        f"; shipped {shipped.by}: {shipped.why}"
+        if isinstance(shipped, Origin) and shipped.how == "native" and shipped.why
+        else ""
+    )
     return f"composed{another}"
 
 
