@@ -14,9 +14,29 @@ from harness import registry
 from harness.backend import Backend, Origin
 from harness.errors import Unsupported
 from harness.problems import task as tasks
+from harness.spec.activations import ACTIVATIONS, Tanh
 from harness.spec.cell import Budget, Cell
-from harness.spec.layers import LAYERS, Dense
-from harness.spec.losses import BinaryCrossEntropy, CrossEntropy, MeanSquaredError
+from harness.spec.layers import (
+    GRU,
+    LSTM,
+    Attention,
+    AveragePool,
+    BatchNorm,
+    Conv2D,
+    Dense,
+    Dropout,
+    Embedding,
+    Flatten,
+    GlobalAveragePool,
+    Layer,
+    LayerNorm,
+    MaxPool,
+    Position,
+    Reshape,
+    Residual,
+    SimpleRNN,
+)
+from harness.spec.losses import LOSSES, BinaryCrossEntropy, CrossEntropy
 from harness.spec.optimizers import OPTIMIZERS, SGD
 from harness.spec.problem import DataSet, Network, Problem, RandomGradients
 from harness.spec.recipe import CLIPS, DECAYS, PENALTIES, ByValue, Recipe
@@ -52,16 +72,44 @@ def words() -> Iterator[Word]:
         yield Word("decays", short(decay), "decay", random, Recipe(sgd, decay=decay))
     for schedule in (kind() for kind in SCHEDULES):
         yield Word("schedules", short(schedule), "schedule", random, Recipe(sgd, schedule=schedule))
-    for layer in (Dense(3) if kind is Dense else kind() for kind in LAYERS):  # type: ignore[call-arg]
-        network = Network(DataSet("iris"), (layer, Dense(3)), CrossEntropy())
+    for layer in layers():
+        network = Network(
+            DataSet("digits", scaling="none"), (*before(layer), layer, Flatten(), Dense(10)), CrossEntropy()
+        )
         yield Word("layers", short(layer), "model", network, Recipe(sgd))
-    for data, loss in (
-        ("diabetes", MeanSquaredError()),
-        ("breast_cancer", BinaryCrossEntropy()),
-        ("iris", CrossEntropy()),
-    ):
-        units = 3 if data == "iris" else 1
+    for loss in (variant for kind in LOSSES for variant in variants(kind)):
+        data, units = "diabetes", 1
+        if isinstance(loss, CrossEntropy):
+            data, units = "iris", 3
+        elif isinstance(loss, BinaryCrossEntropy):
+            data = "breast_cancer"
         yield Word("losses", short(loss), "loss", Network(DataSet(data), (Dense(units),), loss), Recipe(sgd))
+
+
+def layers() -> Iterator[Layer]:
+    """Every layer in every form that may be computed in a way of its own."""
+    yield from (Dense(3), Conv2D(3), Conv2D(3, padding="same"), Conv2D(3, strides=(2, 2), padding="same"))
+    for window in ((2, 2), (3, 3)):
+        yield MaxPool(window, (2, 2), "same")
+        for counts in (False, True):
+            yield AveragePool(window, (2, 2), "same", counts_padding=counts)
+    yield from (GlobalAveragePool(), Flatten(), Reshape((4, 16)), Embedding(17, 3), Position())
+    yield from (SimpleRNN(3), SimpleRNN(3, "relu"), LSTM(3), GRU(3), GRU(3, reset="before"))
+    yield from (Attention(2), Attention(2, causal=True), Residual((Tanh(),)), Dropout())
+    yield from (BatchNorm(), BatchNorm(running="biased"), LayerNorm())
+    for kind in ACTIVATIONS:
+        yield from variants(kind)
+
+
+def before(layer: Layer) -> tuple[Layer, ...]:
+    """What makes of 64 pixels the inputs that a layer takes."""
+    match layer:
+        case Conv2D() | MaxPool() | AveragePool():
+            return (Reshape((8, 8, 1)),)
+        case SimpleRNN() | LSTM() | GRU() | Attention() | Position() | GlobalAveragePool():
+            return (Reshape((8, 8)),)
+        case _:
+            return ()
 
 
 def asked(backend: Backend, name: str) -> Words:

@@ -11,7 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from backends.numpy.flat import Array
-from harness.spec.layers import Dense, Elu, Flatten, Layer, LeakyRelu, Linear, Relu, Sigmoid, Tanh, names, output_shape
+from harness.spec.activations import Elu, LeakyRelu, Linear, Relu, Sigmoid, Tanh
+from harness.spec.architecture import names, output_shape
+from harness.spec.layers import Dense, Flatten, Layer
 
 Tape = list[Callable[[], object]]
 

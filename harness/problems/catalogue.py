@@ -3,10 +3,11 @@
 import functools
 
 from harness.errors import unknown
+from harness.spec.activations import Relu, Sigmoid
 from harness.spec.base import key
 from harness.spec.cell import Budget, Case
 from harness.spec.initialisations import Scaled, SmallNormal
-from harness.spec.layers import Dense, Flatten, Relu, Sigmoid
+from harness.spec.layers import Dense, Flatten
 from harness.spec.losses import BinaryCrossEntropy, CrossEntropy, MeanSquaredError
 from harness.spec.optimizers import SGD, Adam, Momentum
 from harness.spec.problem import (

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from harness.problems import files
-from harness.spec.problem import DataSet
+from harness.problems import files, sequences
+from harness.spec.problem import SEQUENCES, DataSet
 
 Floats = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
 Rows = np.ndarray[tuple[int, ...], np.dtype[np.int64]]
@@ -29,7 +29,7 @@ SHAPES: dict[str, tuple[int, ...]] = {
 
 
 class Part(NamedTuple):
-    """Inputs (n, …) float64 and targets: int64 labels (n,) or float64 (n, outputs)."""
+    """Inputs (n, …) float64 and targets: int64 labels (n, …) or float64 (n, outputs)."""
 
     x: Floats
     y: Targets
@@ -49,6 +49,8 @@ def load(data: DataSet) -> dict[str, Part]:
 
 def shape(data: DataSet) -> tuple[int, ...]:
     """The shape of a set's inputs, samples first."""
+    if data.name in SEQUENCES:
+        return _samples(data), _length(data), *sequences.WAYS[data.name]
     return _raw(data)[0].shape if data.is_file else SHAPES[data.name]
 
 
@@ -75,7 +77,17 @@ def _scaling(how: str, x: Floats) -> tuple[Floats, Floats]:
 
 
 def _raw(data: DataSet) -> tuple[Floats, Targets]:
+    if data.name in SEQUENCES:
+        return sequences.made(data.name, _length(data), _samples(data))
     return files.read(data) if data.is_file else _known(data.name)
+
+
+def _length(data: DataSet) -> int:
+    return data.length or 50
+
+
+def _samples(data: DataSet) -> int:
+    return data.samples or 6000
 
 
 @functools.cache

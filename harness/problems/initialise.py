@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from harness.problems.data import Floats
+from harness.spec.architecture import Parameter
 from harness.spec.initialisations import Initialisation, Orthogonal, Scaled, SmallNormal, Zeros
 from harness.spec.layers import Shape
 
@@ -12,19 +13,28 @@ from harness.spec.layers import Shape
 TRUNCATED_STD = 0.8796256610342398
 
 
-def draw(initialisation: Initialisation, shape: Shape, rng: np.random.Generator) -> Floats:
-    """One weight of canonical shape (fan_in, fan_out), float64."""
+def start(parameter: Parameter, initialisation: Initialisation, rng: np.random.Generator) -> Floats:
+    """A parameter at step 0, float64; a weight is drawn block by block."""
+    shape, blocks = parameter.shape, parameter.blocks
+    if parameter.start == "filled":
+        return np.repeat(parameter.fill, shape[0] // len(parameter.fill))
+    block = (*shape[:-1], shape[-1] // blocks)
+    return np.concatenate([draw(initialisation, block, parameter.fans, rng) for _ in range(blocks)], axis=-1)
+
+
+def draw(initialisation: Initialisation, shape: Shape, fans: tuple[int, int], rng: np.random.Generator) -> Floats:
+    """One weight of canonical shape, outputs last, with its fans (in, out), float64."""
     match initialisation:
         case Zeros():
             return np.zeros(shape)
         case SmallNormal(std=std):
             return std * rng.standard_normal(shape)
         case Scaled(scheme=scheme, distribution=distribution):
-            fan_in, fan_out = shape
+            fan_in, fan_out = fans
             variance = {"glorot": 2 / (fan_in + fan_out), "he": 2 / fan_in, "lecun": 1 / fan_in}[scheme]
             return math.sqrt(variance) * _unit(distribution, shape, rng)
         case Orthogonal(gain=gain):
-            return gain * _orthogonal(shape, rng)
+            return gain * _orthogonal((math.prod(shape[:-1]), shape[-1]), rng).reshape(shape)
 
 
 def _unit(distribution: str, shape: Shape, rng: np.random.Generator) -> Floats:
@@ -41,7 +51,7 @@ def _unit(distribution: str, shape: Shape, rng: np.random.Generator) -> Floats:
             return draws / TRUNCATED_STD
 
 
-def _orthogonal(shape: Shape, rng: np.random.Generator) -> Floats:
+def _orthogonal(shape: tuple[int, int], rng: np.random.Generator) -> Floats:
     """Orthonormal columns (tall) or rows (wide). The sign fix makes the draw uniform (Mezzadri 2007)."""
     rows, columns = shape
     q, r = np.linalg.qr(rng.standard_normal((max(rows, columns), min(rows, columns))))

@@ -7,9 +7,10 @@ import numpy as np
 
 from harness.errors import InvalidInput
 from harness.problems.data import Floats, Part, load
-from harness.problems.initialise import draw
+from harness.problems.initialise import start
+from harness.spec.architecture import outputs, parameter_shapes, parameters, places
 from harness.spec.cell import Budget
-from harness.spec.layers import Shape, output_shape, parameter_shapes
+from harness.spec.layers import Embedding, Flatten, Reshape, Shape
 from harness.spec.losses import BinaryCrossEntropy, CrossEntropy, Loss
 from harness.spec.problem import Beale, Network, NoisyQuadratic, Problem, Quadratic, RandomGradients, Rosenbrock
 
@@ -30,6 +31,11 @@ class Task:
     def samples(self) -> int:
         """m, the number of training samples."""
         return len(self.parts["training"].x)
+
+    @property
+    def inputs(self) -> Shape:
+        """The shape of one sample."""
+        return self.parts["training"].x.shape[1:]
 
     @property
     def parameters(self) -> tuple[str, ...]:
@@ -61,16 +67,18 @@ def initial(task: Task, seed: int) -> dict[str, Floats]:
     """The parameters at step 0, drawn in float64 from the seed, each tensor from its own stream."""
     problem = task.problem
     match problem:
-        case Rosenbrock(start=start) | Beale(start=start):
-            return {"x": np.array(start)}
+        case Rosenbrock(start=point) | Beale(start=point):
+            return {"x": np.array(point)}
         case Quadratic() | NoisyQuadratic():
             return {"x": np.ones(task.shapes["x"])}
-        case Network(initialisation=initialisation):
+        case Network(initialisation=initialisation, recurrent_initialisation=recurrent):
             return {
-                name: np.zeros(shape)
-                if name.endswith(".bias")
-                else draw(initialisation, shape, np.random.default_rng([seed, INITIAL, position]))
-                for position, (name, shape) in enumerate(task.shapes.items())
+                name: start(
+                    parameter,
+                    recurrent if parameter.start == "recurrent" else initialisation,
+                    np.random.default_rng([seed, INITIAL, position]),
+                )
+                for position, (name, parameter) in enumerate(parameters(problem.model, task.inputs).items())
             }
         case RandomGradients(scale=scale):
             return {
@@ -113,39 +121,65 @@ def order(samples: int, budget: Budget, seed: int) -> np.ndarray[tuple[int, ...]
 
 def _network(problem: Network) -> Task:
     parts = load(problem.data)
-    if problem.data.is_file:
-        parts = {name: Part(part.x, _as_the_loss_takes(problem.loss, part.y)) for name, part in parts.items()}
     if "training" not in parts:
         raise InvalidInput(f"data {problem.data.name}: no training samples are left")
     inputs: Shape = parts["training"].x.shape[1:]
-    shapes = parameter_shapes(problem.model, inputs)
-    for layer in problem.model:
-        inputs = output_shape(layer, inputs)
-    _check_outputs(problem, inputs, np.concatenate([part.y for part in parts.values()]))
+    shapes, made = parameter_shapes(problem.model, inputs), outputs(problem.model, inputs)
+    if problem.data.is_file:
+        parts = {name: Part(part.x, _as_the_loss_takes(problem.loss, part.y, made)) for name, part in parts.items()}
+    _check_tokens(problem, np.concatenate([part.x for part in parts.values()]))
+    _check_targets(problem, made, np.concatenate([part.y for part in parts.values()]))
+    if isinstance(problem.loss, CrossEntropy) and problem.loss.targets == "one_hot":
+        parts = {name: Part(part.x, _one_hot(part.y, made[-1])) for name, part in parts.items()}
     return Task(problem, shapes, parts, {})
 
 
-def _as_the_loss_takes(loss: Loss, y: np.ndarray) -> np.ndarray:
-    """A file's targets: one column of whole numbers as labels, two classes as 0 and 1; others as they are."""
-    if isinstance(loss, CrossEntropy) and y.ndim == 2 and y.shape[1] == 1 and np.array_equal(y, np.round(y)):
-        return y[:, 0].astype(np.int64)
+def _as_the_loss_takes(loss: Loss, y: np.ndarray, made: Shape) -> np.ndarray:
+    """A file's targets: whole numbers as labels where they fit, two classes as 0 and 1; others as they are."""
+    if isinstance(loss, CrossEntropy) and y.dtype.kind == "f" and np.array_equal(y, np.round(y)):
+        if y.shape[1:] == (1,) and len(made) == 1:
+            return y[:, 0].astype(np.int64)
+        if y.shape[1:] == made[:-1]:
+            return y.astype(np.int64)
     if isinstance(loss, BinaryCrossEntropy) and y.ndim == 1:
         return y[:, None].astype(np.float64)
     return y
 
 
-def _check_outputs(problem: Network, outputs: Shape, targets: np.ndarray) -> None:
+def _check_tokens(problem: Network, x: np.ndarray) -> None:
+    """Embeddings look up inputs, so they come first, and every input is a row of them."""
+    for place in places(problem.model, x.shape[1:]):
+        if isinstance(place.layer, Embedding):
+            before = problem.model[: problem.model.index(place.layer)] if place.layer in problem.model else None
+            if before is None or not all(isinstance(layer, Flatten | Reshape) for layer in before):
+                raise InvalidInput(f"{place.name} looks up the inputs: only flatten and reshape may stand before it")
+            most = place.layer.vocabulary - 1
+            if not (np.array_equal(x, np.round(x)) and x.min() >= 0 and x.max() <= most):
+                raise InvalidInput(
+                    f"{place.name} needs whole numbers from 0 to {most}; data {problem.data.name} with scaling "
+                    f"{problem.data.scaling} goes from {x.min():g} to {x.max():g}"
+                )
+
+
+def _check_targets(problem: Network, made: Shape, targets: np.ndarray) -> None:
     labels = np.issubdtype(targets.dtype, np.integer)
-    if isinstance(problem.loss, CrossEntropy):
-        if not labels or len(outputs) != 1 or targets.min() < 0 or outputs[0] <= targets.max():
+    loss = problem.loss
+    if isinstance(loss, CrossEntropy) and (labels or loss.targets == "labels"):
+        if not labels or made[:-1] != targets.shape[1:] or targets.min() < 0 or made[-1] <= targets.max():
             have = f"labels from {targets.min()} to {targets.max()}" if labels else "targets that are no labels"
-            raise InvalidInput(
-                f"cross_entropy needs labels from 0 and an output for each; got {have}, outputs {outputs}"
-            )
-    elif labels or outputs != targets.shape[1:]:
-        raise InvalidInput(f"{problem.loss.spelling()} needs targets of the outputs' shape {outputs}")
-    elif isinstance(problem.loss, BinaryCrossEntropy) and not np.isin(targets, (0.0, 1.0)).all():
+            have += f" of shape {targets.shape[1:]}" if targets.ndim > 1 else ""
+            raise InvalidInput(f"cross_entropy needs labels from 0 and an output for each; got {have}, outputs {made}")
+    elif labels or made != targets.shape[1:]:
+        raise InvalidInput(f"{loss.spelling()} needs targets of the outputs' shape {made}")
+    elif isinstance(loss, CrossEntropy) and not (targets.min() >= 0 and np.allclose(targets.sum(axis=-1), 1)):
+        raise InvalidInput("cross_entropy with one_hot targets needs distributions: numbers from 0 that sum to 1")
+    elif isinstance(loss, BinaryCrossEntropy) and not np.isin(targets, (0.0, 1.0)).all():
         raise InvalidInput("binary_cross_entropy needs targets 0 or 1")
+
+
+def _one_hot(y: np.ndarray, classes: int) -> np.ndarray:
+    """Labels as distributions; distributions as they are."""
+    return np.eye(classes)[y] if np.issubdtype(y.dtype, np.integer) else y
 
 
 def _nothing() -> Part:

@@ -150,10 +150,13 @@ def _words(annotation: Any) -> list[str]:
 
 
 def _specs(kind: type[Spec]) -> set[type[Spec]]:
-    """A kind of spec and all that its fields are made of."""
-    leaves = [leaf for field in fields(kind) for leaf in _leaves(field.type)]
-    inner = [leaf for leaf in leaves if isinstance(leaf, type) and issubclass(leaf, Spec)]
-    return {kind}.union(*(_specs(one) for one in inner))
+    """A kind of spec and all that its fields are made of (a residual's layers may be residuals)."""
+    found, new = {kind}, {kind}
+    while new:
+        leaves = [leaf for one in new for field in fields(one) for leaf in _leaves(field.type)]
+        new = {leaf for leaf in leaves if isinstance(leaf, type) and issubclass(leaf, Spec)} - found
+        found |= new
+    return found
 
 
 def _leaves(annotation: Any) -> list[Any]:

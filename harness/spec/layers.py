@@ -1,93 +1,206 @@
-"""One struct a layer kind, and the parameters that each has.
+"""One struct a layer kind.
 
-Shapes leave out the batch axis. A layer's parameters are named ``dense1.weight``, ``dense1.bias``:
-the kind, its running number among layers of that kind (from 1), the role.
+Shapes leave out the batch axis: images are (height, width, channels), sequences (time, features).
 """
 
-import math
+from typing import Literal
 
 from harness.errors import InvalidInput
-from harness.spec.base import Count, NonNegative, Piece, Positive
+from harness.spec.activations import ACTIVATIONS, Activation
+from harness.spec.base import Count, Fraction, Piece, Positive
 
 Shape = tuple[int, ...]
+Pair = tuple[Count, Count]  # along height and width
+Padding = Literal["valid", "same"]
 
 
 class Dense(Piece, frozen=True, tag="dense"):
-    """z = xW + b, with W of shape (inputs, units) and b of shape (units,)."""
+    """z = xW + b along the last axis, with W of shape (inputs, units) and b of shape (units,)."""
 
     units: Count
     bias: bool = True
+
+
+class Conv2D(Piece, frozen=True, tag="conv2d"):
+    """z[i, j] = Σ x[si + a, tj + b]·W[a, b] + bias over offsets (a, b), (s, t) the strides (LeCun et al. 1998).
+
+    W has shape (height, width, channels, filters); nothing is flipped. ``padding`` same: zeros around it, so that
+    the outputs' size is ⌈size/stride⌉; of an odd number of zeros the extra one stands at the end.
+    """
+
+    filters: Count
+    kernel: Pair = (3, 3)
+    strides: Pair = (1, 1)
+    padding: Padding = "valid"
+    bias: bool = True
+
+
+class MaxPool(Piece, frozen=True, tag="max_pool"):
+    """The largest element of each window; its gradient goes to the first such one, in row-major order.
+
+    ``strides`` are the window's size if left out. ``padding`` as in conv2d, but with −∞.
+    """
+
+    window: Pair = (2, 2)
+    strides: Pair | None = None
+    padding: Padding = "valid"
+
+
+class AveragePool(Piece, frozen=True, tag="average_pool"):
+    """The mean of each window: of the elements that the image has, or with ``counts_padding`` of zeros too."""
+
+    window: Pair = (2, 2)
+    strides: Pair | None = None
+    padding: Padding = "valid"
+    counts_padding: bool = False
+
+
+class GlobalAveragePool(Piece, frozen=True, tag="global_average_pool"):
+    """The mean over all axes but the last: over an image's places, or over time."""
 
 
 class Flatten(Piece, frozen=True, tag="flatten"):
     """All axes but the batch joined into one, in C order."""
 
 
-class Linear(Piece, frozen=True, tag="linear"):
-    """φ(z) = z."""
+class Reshape(Piece, frozen=True, tag="reshape"):
+    """The same numbers, in C order, in another shape: 64 pixels as the rows of an image, (8, 8), or as (8, 8, 1)."""
+
+    shape: tuple[Count, ...]
 
 
-class Sigmoid(Piece, frozen=True, tag="sigmoid"):
-    """φ(z) = 1/(1 + e⁻ᶻ)."""
+class Embedding(Piece, frozen=True, tag="embedding"):
+    """y = W[x], a row of W, of shape (vocabulary, units), for each of the inputs, which are whole numbers from 0."""
+
+    vocabulary: Count
+    units: Count
 
 
-class Tanh(Piece, frozen=True, tag="tanh"):
-    """φ(z) = tanh z."""
+class Position(Piece, frozen=True, tag="position"):
+    """y = x + W with W of the shape of x: what tells one place from another, learned (Gehring et al. 2017)."""
 
 
-class Relu(Piece, frozen=True, tag="relu"):
-    """φ(z) = max(z, 0), with φ'(0) = 0."""
+class SimpleRNN(Piece, frozen=True, tag="rnn"):
+    """h ← φ(xW + hU + b) at each time, from h = 0 (Elman 1990). Gives the last h, or with ``sequences`` all of them."""
+
+    units: Count
+    activation: Literal["tanh", "relu"] = "tanh"
+    sequences: bool = False
 
 
-class LeakyRelu(Piece, frozen=True, tag="leaky_relu"):
-    """φ(z) = z for z > 0, else slope·z, with φ'(0) = slope (Maas, Hannun & Ng 2013)."""
+class LSTM(Piece, frozen=True, tag="lstm"):
+    """(i, f, g, o) = xW + hU + b; c ← σ(f)c + σ(i)·tanh g; h ← σ(o)·tanh c, from h = c = 0 (Gers et al. 2000).
 
-    slope: NonNegative = 0.01
+    W, U and b hold the four gates next to each other along their last axis, in that order. Gives the last h, or with
+    ``sequences`` all of them. ``forget_bias`` is where the bias of f starts (Jozefowicz et al. 2015).
+    """
 
-
-class Elu(Piece, frozen=True, tag="elu"):
-    """φ(z) = z for z > 0, else α(eᶻ − 1) (Clevert, Unterthiner & Hochreiter 2016)."""
-
-    alpha: Positive = 1.0
-
-
-Activation = Linear | Sigmoid | Tanh | Relu | LeakyRelu | Elu
-Layer = Dense | Flatten | Linear | Sigmoid | Tanh | Relu | LeakyRelu | Elu
-LAYERS: tuple[type[Layer], ...] = (Dense, Flatten, Linear, Sigmoid, Tanh, Relu, LeakyRelu, Elu)
+    units: Count
+    sequences: bool = False
+    forget_bias: float = 1.0
 
 
-def names(model: tuple[Layer, ...]) -> tuple[str, ...]:
-    """A name for each layer: its kind and its running number among that kind, from 1."""
-    seen: dict[str, int] = {}
-    out = []
-    for layer in model:
-        kind = layer.spelling()
-        seen[kind] = seen.get(kind, 0) + 1
-        out.append(f"{kind}{seen[kind]}")
-    return tuple(out)
+class GRU(Piece, frozen=True, tag="gru"):
+    """r, z = σ(xW + hU + b); n = tanh(…); h ← (1 − z)n + zh, from h = 0 (Cho et al. 2014).
+
+    ``reset`` before: n = tanh(xW + (rh)U + b), as in the paper. after: n = tanh(xW + b + r(hU + b')), with a
+    ``recurrent_bias`` b' beside b in r and z too (cuDNN). The gates stand in the order r, z, n along the last axis.
+    """
+
+    units: Count
+    sequences: bool = False
+    reset: Literal["after", "before"] = "after"
 
 
-def output_shape(layer: Layer, inputs: Shape) -> Shape:
-    """The shape that a layer makes of ``inputs``; ``InvalidInput`` if it cannot take them."""
-    match layer:
-        case Dense(units=units):
-            if len(inputs) != 1:
-                raise InvalidInput(f"dense needs flat inputs, got shape {inputs}: put a flatten layer before it")
-            return (units,)
-        case Flatten():
-            return (math.prod(inputs),)
-        case _:
-            return inputs
+class Attention(Piece, frozen=True, tag="attention"):
+    """softmax(QKᵀ/√k)V of each head, with Q = xW_q + b_q, K and V likewise, joined and mapped by W_o + b_o.
+
+    Multi-head self-attention (Vaswani et al. 2017). k, the ``size`` of a head, is the number of features over that of
+    heads if left out; heads stand next to each other along Q's, K's and V's last axis. ``causal``: none looks ahead.
+    """
+
+    heads: Count = 1
+    size: Count | None = None
+    causal: bool = False
 
 
-def parameter_shapes(model: tuple[Layer, ...], inputs: Shape) -> dict[str, Shape]:
-    """Every parameter's name and canonical shape, in the order of the layers."""
-    shapes: dict[str, Shape] = {}
-    for name, layer in zip(names(model), model, strict=True):
-        outputs = output_shape(layer, inputs)
-        if isinstance(layer, Dense):
-            shapes[f"{name}.weight"] = (inputs[0], layer.units)
-            if layer.bias:
-                shapes[f"{name}.bias"] = (layer.units,)
-        inputs = outputs
-    return shapes
+class Residual(Piece, frozen=True, tag="residual"):
+    """y = x + f(x), f the layers inside, which must keep the shape (He et al. 2016)."""
+
+    layers: tuple["Layer", ...]
+
+    def check(self) -> None:
+        if not self.layers:
+            raise InvalidInput("residual.layers is empty: give at least one layer")
+
+
+class Dropout(Piece, frozen=True, tag="dropout"):
+    """In training y = mx/(1 − p), m = 0 with probability p, the ``rate``, or 1; else y = x (Srivastava et al. 2014).
+
+    ``exact`` takes masks that all backends share (``harness.problems.masks``); ``shipped`` the framework's own.
+    """
+
+    rate: Fraction = 0.5
+
+
+class BatchNorm(Piece, frozen=True, tag="batch_norm"):
+    """y = scale·(x − μ)/√(v + ε) + shift per feature (last axis) (Ioffe & Szegedy 2015).
+
+    In training μ and v are the mean and the (biased) variance over the batch and all other axes, and the running
+    averages follow: r ← ρr + (1 − ρ)·new, ρ the ``momentum``, from mean 0 and variance 1. Else they are those averages.
+    ``running`` tells which variance is averaged: unbiased, n/(n − 1) times v (the paper, torch), or biased (Keras).
+    """
+
+    momentum: Fraction = 0.9
+    eps: Positive = 1e-5
+    running: Literal["unbiased", "biased"] = "unbiased"
+
+
+class LayerNorm(Piece, frozen=True, tag="layer_norm"):
+    """y = scale·(x − μ)/√(v + ε) + shift, μ and v the mean and variance over the last axis (Ba et al. 2016)."""
+
+    eps: Positive = 1e-5
+
+
+Pool = MaxPool | AveragePool
+Recurrent = SimpleRNN | LSTM | GRU
+Layer = (
+    Dense
+    | Conv2D
+    | MaxPool
+    | AveragePool
+    | GlobalAveragePool
+    | Flatten
+    | Reshape
+    | Embedding
+    | Position
+    | SimpleRNN
+    | LSTM
+    | GRU
+    | Attention
+    | Residual
+    | Dropout
+    | BatchNorm
+    | LayerNorm
+    | Activation
+)
+LAYERS: tuple[type[Layer], ...] = (
+    Dense,
+    Conv2D,
+    MaxPool,
+    AveragePool,
+    GlobalAveragePool,
+    Flatten,
+    Reshape,
+    Embedding,
+    Position,
+    SimpleRNN,
+    LSTM,
+    GRU,
+    Attention,
+    Residual,
+    Dropout,
+    BatchNorm,
+    LayerNorm,
+    *ACTIVATIONS,
+)

@@ -6,11 +6,12 @@ import msgspec
 
 from harness.errors import InvalidInput, unknown
 from harness.spec.base import Count, Fraction, Index, Piece, Positive, Spec
-from harness.spec.initialisations import Initialisation, Scaled
+from harness.spec.initialisations import Initialisation, Orthogonal, Scaled
 from harness.spec.layers import Layer
 from harness.spec.losses import Loss
 
-DATA = ("digits", "breast_cancer", "wine", "iris", "diabetes", "cube", "regression", "line")
+SEQUENCES = ("adding", "copy", "temporal_order")  # made of any length
+DATA = ("digits", "breast_cancer", "wine", "iris", "diabetes", "cube", "regression", "line", *SEQUENCES)
 
 
 class DataSet(Spec, frozen=True):
@@ -18,6 +19,9 @@ class DataSet(Spec, frozen=True):
 
     ``test`` and ``validation`` are shares of the samples; ``training`` caps the number of training
     samples. ``scaling`` is fitted on the training part only and applied to all.
+
+    The made sequences, adding, copy and temporal_order, have ``length`` time steps (50 if left out), and there are
+    ``samples`` of them (6000).
 
     ``name`` may be a path that ends in .csv or .npz. Of a CSV file with a line of column names, ``targets`` are
     columns, the last one if left out, and ``inputs`` columns, all the others if left out; of an archive, they are the
@@ -32,6 +36,8 @@ class DataSet(Spec, frozen=True):
     split_seed: Index = 0
     inputs: tuple[str, ...] = ()
     targets: tuple[str, ...] = ()
+    length: Annotated[int, msgspec.Meta(ge=20)] | None = None
+    samples: Annotated[int, msgspec.Meta(ge=10)] | None = None
 
     @property
     def is_file(self) -> bool:
@@ -43,6 +49,8 @@ class DataSet(Spec, frozen=True):
             raise unknown("data", self.name, (*DATA, "FILE.csv", "FILE.npz"))
         if not self.is_file and (self.inputs or self.targets):
             raise InvalidInput(f"data {self.name}: inputs and targets are named in a file of one's own only")
+        if self.name not in SEQUENCES and (self.length is not None or self.samples is not None):
+            raise InvalidInput(f"data {self.name}: length and samples belong to {', '.join(SEQUENCES)}")
         if self.validation + self.test >= 1:
             raise InvalidInput(
                 f"data {self.name}: validation {self.validation} + test {self.test} leave nothing to train on"
@@ -50,12 +58,13 @@ class DataSet(Spec, frozen=True):
 
 
 class Network(Piece, frozen=True, tag="network"):
-    """A feed-forward network trained on data."""
+    """A network trained on data; ``recurrent_initialisation`` is that of the weights from state to state."""
 
     data: DataSet
     model: tuple[Layer, ...]
     loss: Loss
     initialisation: Initialisation = Scaled()
+    recurrent_initialisation: Initialisation = Orthogonal()
 
     def check(self) -> None:
         if not self.model:

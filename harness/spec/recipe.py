@@ -8,12 +8,13 @@ from collections.abc import Iterable
 from typing import Literal
 
 from harness.errors import InvalidInput, unknown
+from harness.spec.architecture import is_weight
 from harness.spec.base import NonNegative, Piece, Positive, Spec
 from harness.spec.optimizers import Optimizer
 from harness.spec.schedules import Constant, Schedule
 
-# Which parameters a penalty or decay touches: weights (tensors of two or more axes, and the variable of an
-# analytic function), all parameters, or those named.
+# Which parameters a penalty or decay touches: weights (all but biases and the scales and shifts of normalisation),
+# all parameters, or those named.
 Scope = Literal["weights", "all"] | tuple[str, ...]
 
 
@@ -141,7 +142,7 @@ def touched(scope: Scope, parameters: Iterable[str]) -> tuple[str, ...]:
     if scope == "all":
         return parameters
     if scope == "weights":
-        return tuple(p for p in parameters if p.rpartition(".")[2] in ("weight", "x"))
+        return tuple(p for p in parameters if is_weight(p))
     for name in scope:
         if name not in parameters:
             raise unknown("parameter", name, parameters)

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from harness.problems.catalogue import CATALOGUE, case
+from harness.spec.activations import Elu, LeakyRelu, Linear, Relu, Sigmoid, Tanh
 from harness.spec.cell import Budget
-from harness.spec.layers import Dense, Elu, Flatten, LeakyRelu, Linear, Relu, Sigmoid, Tanh
+from harness.spec.layers import Dense, Flatten
 from harness.spec.losses import BinaryCrossEntropy, CrossEntropy, MeanSquaredError
 from harness.spec.optimizers import SGD
 from harness.spec.problem import DataSet, Network

@@ -8,10 +8,11 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from harness.errors import InvalidInput
+from harness.spec.activations import Elu, LeakyRelu, Linear, Relu, Sigmoid, Tanh
 from harness.spec.base import Piece, fields
 from harness.spec.cell import Budget
 from harness.spec.initialisations import Scaled
-from harness.spec.layers import Dense, Elu, LeakyRelu, Linear, Relu, Sigmoid, Tanh
+from harness.spec.layers import Dense
 from harness.spec.losses import BinaryCrossEntropy, CrossEntropy, MeanSquaredError
 from harness.spec.optimizers import LBFGS, OPTIMIZERS
 from harness.spec.problem import DataSet, Network

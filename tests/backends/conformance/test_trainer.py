@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from harness.problems import task as tasks
+from harness.spec.activations import Relu
 from harness.spec.cell import Budget
-from harness.spec.layers import Dense, Relu
+from harness.spec.layers import Dense
 from harness.spec.losses import CrossEntropy
 from harness.spec.optimizers import SGD, AdaGrad, Adam, Momentum, RMSProp
 from harness.spec.problem import DataSet, Network

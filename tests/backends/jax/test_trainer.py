@@ -11,9 +11,10 @@ import pytest
 
 from backends.jax import layers
 from harness.problems import task as tasks
+from harness.spec.activations import Elu, LeakyRelu, Relu
 from harness.spec.base import to_json
 from harness.spec.cell import Budget, Cell
-from harness.spec.layers import Dense, Elu, LeakyRelu, Relu
+from harness.spec.layers import Dense
 from harness.spec.losses import CrossEntropy
 from harness.spec.optimizers import LBFGS, OPTIMIZERS, AdaGrad, Adam, ScheduleFree
 from harness.spec.problem import DataSet, Network, Quadratic, RandomGradients

@@ -6,8 +6,9 @@ import pytest
 from backends.numpy import BACKEND
 from harness.problems import task
 from harness.problems.catalogue import CATALOGUE
+from harness.spec.activations import Elu, LeakyRelu, Relu, Sigmoid, Tanh
 from harness.spec.cell import Budget, Cell
-from harness.spec.layers import Dense, Elu, LeakyRelu, Relu, Sigmoid, Tanh
+from harness.spec.layers import Dense
 from harness.spec.losses import BinaryCrossEntropy, CrossEntropy, MeanSquaredError
 from harness.spec.optimizers import OPTIMIZERS, SGD, Adam, Momentum, ScheduleFree
 from harness.spec.problem import DataSet, Network, RandomGradients

@@ -1,4 +1,4 @@
-"""Every hand-written backward against central differences of its forward."""
+"""The gradients of losses, penalties, functions and networks against central differences."""
 
 import math
 
@@ -6,111 +6,20 @@ import numpy as np
 import pytest
 
 from backends.reference import functions, layers, losses, penalties
+from backends.reference.layers import Pass
 from harness.problems import task
-from harness.spec.layers import Dense, Elu, Flatten, LeakyRelu, Linear, Relu, Sigmoid, Tanh, parameter_shapes
-from harness.spec.losses import BinaryCrossEntropy, CrossEntropy, MeanSquaredError
+from harness.spec.activations import Elu, LeakyRelu, Linear, Relu, Sigmoid, Tanh
+from harness.spec.architecture import parameter_shapes
+from harness.spec.layers import Dense, Flatten
+from harness.spec.losses import BinaryCrossEntropy, CrossEntropy, Huber, MeanAbsoluteError, MeanSquaredError
 from harness.spec.problem import Beale, NoisyQuadratic, Quadratic, RandomGradients, Rosenbrock
 from harness.spec.recipe import L1, L1L2, L2, NoPenalty
-
-ACTIVATIONS = [Linear(), Sigmoid(), Tanh(), Relu(), LeakyRelu(0.2), LeakyRelu(1.5), Elu(1.0), Elu(0.4)]
-
-
-def differences(f, x):
-    """∇f(x) by central differences; the step balances the h² of the formula with rounding of f."""
-    x, slope = np.array(x, dtype=np.float64), np.empty(np.shape(x))
-    for i in np.ndindex(x.shape):
-        h = np.cbrt(np.finfo(np.float64).eps) * max(1.0, abs(x[i]))
-        there, back = x.copy(), x.copy()
-        there[i] += h
-        back[i] -= h
-        slope[i] = (f(there) - f(back)) / (there[i] - back[i])
-    return slope
-
-
-def close(exact, numeric, tolerance=1e-8):
-    """In norm, relative, over the whole tensor."""
-    assert exact.shape == numeric.shape
-    assert np.linalg.norm(exact - numeric) <= tolerance * np.linalg.norm(numeric)
 
 
 def away_from_kinks(shape, seed=0):
     """Both signs, and no value nearer to 0 than 0.1."""
     z = np.random.default_rng(seed).standard_normal(shape)
     return z + np.copysign(0.1, z)
-
-
-@pytest.mark.parametrize(
-    ("layer", "inputs"),
-    [
-        (Dense(3), (5, 4)),
-        (Dense(3, bias=False), (5, 4)),
-        (Dense(1), (5, 4)),
-        (Dense(3), (1, 4)),
-        (Dense(1), (1, 1)),
-        (Dense(1, bias=False), (1, 1)),
-        (Flatten(), (3, 2, 2, 2)),
-        (Flatten(), (1, 2, 2, 2)),
-        (Flatten(), (3, 4)),
-        *((activation, (5, 4)) for activation in ACTIVATIONS),
-        *((activation, (1, 1)) for activation in ACTIVATIONS),
-        (Relu(), (2, 2, 2, 2)),
-    ],
-    ids=str,
-)
-def test_layer(layer, inputs):
-    rng = np.random.default_rng(1)
-    x = away_from_kinks(inputs)
-    shapes = parameter_shapes((layer,), inputs[1:])
-    theta = {name.partition(".")[2]: rng.standard_normal(shape) for name, shape in shapes.items()}
-    delta = rng.standard_normal(layers.forward(layer, theta, x).shape)
-
-    def value(x, theta):
-        return float(np.sum(delta * layers.forward(layer, theta, x)))
-
-    of_inputs, of_parameters = layers.backward(layer, theta, x, delta)
-    close(of_inputs, differences(lambda x: value(x, theta), x))
-    assert list(of_parameters) == list(theta)
-    for role, gradient in of_parameters.items():
-        close(gradient, differences(lambda w, role=role: value(x, {**theta, role: w}), theta[role]))
-
-
-@pytest.mark.parametrize(
-    ("activation", "z", "expected"),
-    [
-        (Linear(), -3.0, -3.0),
-        (Sigmoid(), 0.0, 0.5),
-        (Sigmoid(), math.log(3), 0.75),
-        (Tanh(), math.log(2), 0.6),
-        (Relu(), -2.0, 0.0),
-        (Relu(), 2.0, 2.0),
-        (LeakyRelu(0.25), -2.0, -0.5),
-        (LeakyRelu(0.25), 2.0, 2.0),
-        (LeakyRelu(2.0), -2.0, -4.0),
-        (Elu(0.5), -math.log(2), -0.25),
-        (Elu(0.5), 2.0, 2.0),
-    ],
-    ids=str,
-)
-def test_activation_by_hand(activation, z, expected):
-    assert layers.activation(activation, np.array([z])) == pytest.approx(expected, rel=1e-15)
-
-
-@pytest.mark.parametrize(
-    ("activation", "at_zero"),
-    [(Relu(), 0.0), (LeakyRelu(0.2), 0.2), (LeakyRelu(0.0), 0.0), (Elu(1.0), 1.0), (Elu(0.4), 0.4)],
-    ids=str,
-)
-def test_kink(activation, at_zero):
-    assert layers.derivative(activation, np.array([0.0])) == at_zero
-    assert layers.derivative(activation, np.array([-0.0])) == at_zero
-
-
-@pytest.mark.parametrize("activation", ACTIVATIONS, ids=str)
-def test_activation_is_finite_far_out(activation):
-    far = np.array([-1e4, 1e4])
-    with np.errstate(over="ignore"):
-        assert np.isfinite(layers.activation(activation, far)).all()
-        assert np.isfinite(layers.derivative(activation, far)).all()
 
 
 def labels_for(n, classes):
@@ -123,15 +32,25 @@ LOSSES = [
     (CrossEntropy(), (4, 3), labels_for(4, 3)),
     (CrossEntropy(), (1, 10), labels_for(1, 10)),
     (CrossEntropy(), (5, 2), labels_for(5, 2)),
+    (MeanSquaredError("sum"), (4, 3), np.random.default_rng(5).standard_normal((4, 3))),
+    (MeanSquaredError("sum_of_means"), (2, 3, 2), np.random.default_rng(5).standard_normal((2, 3, 2))),
+    (MeanAbsoluteError(), (4, 3), np.random.default_rng(5).standard_normal((4, 3))),
+    (MeanAbsoluteError("sum_of_means"), (1, 3), np.random.default_rng(5).standard_normal((1, 3))),
+    (Huber(), (4, 3), np.random.default_rng(5).standard_normal((4, 3))),
+    (Huber(0.3, "sum"), (4, 3), np.random.default_rng(5).standard_normal((4, 3))),
+    (CrossEntropy(), (3, 2, 4), labels_for(6, 4).reshape(3, 2)),
+    (CrossEntropy(reduction="sum"), (3, 2, 4), labels_for(6, 4).reshape(3, 2)),
+    (CrossEntropy("one_hot"), (3, 4), np.random.default_rng(5).dirichlet([1.0] * 4, 3)),
+    (BinaryCrossEntropy("sum_of_means"), (2, 3), np.array([[0.0, 1.0, 1.0], [1.0, 0.0, 0.0]])),
     (BinaryCrossEntropy(), (4, 1), np.array([[0.0], [1.0], [1.0], [0.0]])),
     (BinaryCrossEntropy(), (1, 1), np.array([[1.0]])),
 ]
 
 
 @pytest.mark.parametrize(("loss", "shape", "targets"), LOSSES, ids=str)
-def test_loss(loss, shape, targets):
+def test_loss(slopes, close, loss, shape, targets):
     z = 2 * np.random.default_rng(3).standard_normal(shape)
-    close(losses.gradient(loss, z, targets), differences(lambda z: losses.value(loss, z, targets), z))
+    close(losses.gradient(loss, z, targets), slopes(lambda z: losses.value(loss, z, targets), z))
 
 
 @pytest.mark.parametrize("n", [1, 7])
@@ -146,6 +65,13 @@ def test_softmax_gradients_sum_to_zero(n):
     ("loss", "z", "y", "expected"),
     [
         (MeanSquaredError(), [[1.0, 2.0], [3.0, 5.0]], [[1.0, 0.0], [0.0, 4.0]], (0 + 4 + 9 + 1) / 4),
+        (MeanSquaredError("sum"), [[1.0, 2.0], [3.0, 5.0]], [[1.0, 0.0], [0.0, 4.0]], 14.0),
+        (MeanSquaredError("sum_of_means"), [[1.0, 2.0], [3.0, 5.0]], [[1.0, 0.0], [0.0, 4.0]], 4 / 2 + 10 / 2),
+        (MeanAbsoluteError(), [[1.0, 2.0], [3.0, 5.0]], [[1.0, 0.0], [0.0, 4.0]], (0 + 2 + 3 + 1) / 4),
+        (Huber(2.0), [[1.0, 2.0], [3.0, 5.0]], [[1.0, 0.0], [0.0, 4.0]], (0 + 2 + 2 * (3 - 1) + 0.5) / 4),
+        (CrossEntropy(), [[[0.0, math.log(3)], [0.0, 0.0]]], [[1, 0]], (math.log(4 / 3) + math.log(2)) / 2),
+        (CrossEntropy(reduction="sum"), [[[0.0, math.log(3)], [0.0, 0.0]]], [[1, 0]], math.log(4 / 3) + math.log(2)),
+        (CrossEntropy("one_hot"), [[0.0, math.log(3)]], [[0.25, 0.75]], math.log(4) - 0.75 * math.log(3)),
         (CrossEntropy(), [[0.0, math.log(3)]], [1], math.log(4 / 3)),
         (CrossEntropy(), [[0.0, math.log(3)], [0.0, 0.0]], [0, 1], (math.log(4) + math.log(2)) / 2),
         (CrossEntropy(), [[1000.0, 0.0]], [1], 1000.0),
@@ -170,6 +96,10 @@ def test_loss_by_hand(loss, z, y, expected):
         # residuals 1 + 0 + 0 + 1; about the means of each output, (2, 20): 1 + 1 + 100 + 100
         (MeanSquaredError(), [[2.0, 10.0], [3.0, 31.0]], [[1.0, 10.0], [3.0, 30.0]], 1 - 2 / 202),
         (CrossEntropy(), [[1.0, 2.0], [3.0, 0.0], [0.0, 1.0]], [1, 1, 1], 2 / 3),
+        (Huber(), [[2.0], [2.0], [2.0]], [[1.0], [2.0], [3.0]], 0.0),
+        (MeanAbsoluteError(), [[1.0], [2.0], [3.0]], [[1.0], [2.0], [3.0]], 1.0),
+        (CrossEntropy("one_hot"), [[1.0, 2.0], [3.0, 0.0]], [[0.2, 0.8], [0.4, 0.6]], 0.5),
+        (CrossEntropy(), [[[1.0, 2.0], [3.0, 0.0]], [[0.0, 1.0], [0.0, 1.0]]], [[1, 1], [1, 1]], 3 / 4),
         (BinaryCrossEntropy(), [[0.1], [-0.1], [3.0], [0.0]], [[1.0], [1.0], [0.0], [0.0]], 0.5),
     ],
     ids=str,
@@ -199,10 +129,10 @@ WEIGHTS = {
     ],
     ids=str,
 )
-def test_penalty(penalty):
+def test_penalty(slopes, close, penalty):
     gradients = penalties.gradient(penalty, WEIGHTS, 50)
     for name, w in WEIGHTS.items():
-        numeric = differences(lambda w, name=name: penalties.value(penalty, {**WEIGHTS, name: w}, 50), w)
+        numeric = slopes(lambda w, name=name: penalties.value(penalty, {**WEIGHTS, name: w}, 50), w)
         close(gradients.get(name, np.zeros_like(w)), numeric)
 
 
@@ -238,12 +168,12 @@ FUNCTIONS = [
 
 
 @pytest.mark.parametrize("function", FUNCTIONS, ids=str)
-def test_function(function):
+def test_function(slopes, close, function):
     made = task.make(function)
     x = functions.joined(task.initial(made, 0)) + 0.3
     batch = made.parts["training"].x
     gradient = functions.gradient(function, made, x, batch)
-    close(gradient, differences(lambda x: functions.value(function, made, x, batch), x))
+    close(gradient, slopes(lambda x: functions.value(function, made, x, batch), x))
 
 
 @pytest.mark.parametrize(
@@ -276,16 +206,16 @@ def test_function_by_hand(function, x, value, gradient):
     ],
     ids=str,
 )
-def test_network(model, loss, targets):
+def test_network(slopes, close, model, loss, targets):
     rng = np.random.default_rng(8)
     x = rng.standard_normal((6, 2, 2) if isinstance(model[0], Flatten) else (6, 5))
     parameters = {name: rng.standard_normal(shape) for name, shape in parameter_shapes(model, x.shape[1:]).items()}
 
     def value(parameters):
-        return losses.value(loss, layers.propagate(model, parameters, x)[-1], targets)
+        return losses.value(loss, layers.propagate(model, parameters, x, Pass())[0], targets)
 
-    *xs, outputs = layers.propagate(model, parameters, x)
-    gradients = layers.backpropagate(model, parameters, xs, losses.gradient(loss, outputs, targets))
+    outputs, inputs = layers.propagate(model, parameters, x, Pass())
+    _, gradients = layers.backpropagate(model, parameters, inputs, losses.gradient(loss, outputs, targets), Pass())
     assert set(gradients) == set(parameters)
     for name, w in parameters.items():
-        close(gradients[name], differences(lambda w, name=name: value({**parameters, name: w}), w))
+        close(gradients[name], slopes(lambda w, name=name: value({**parameters, name: w}), w))

@@ -4,8 +4,9 @@ import pytest
 
 from harness.errors import Unsupported
 from harness.problems.catalogue import case
+from harness.spec.activations import LeakyRelu
 from harness.spec.cell import Cell
-from harness.spec.layers import Dense, LeakyRelu
+from harness.spec.layers import Dense
 from harness.spec.losses import CrossEntropy
 from harness.spec.optimizers import (
     LAMB,

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from backends.reference import update
+from harness.spec.activations import LeakyRelu
 from harness.spec.cell import Budget
-from harness.spec.layers import Dense, LeakyRelu
+from harness.spec.layers import Dense
 from harness.spec.losses import CrossEntropy
 from harness.spec.optimizers import (
     LAMB,

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from harness.spec.activations import Tanh
 from harness.spec.cell import Budget
-from harness.spec.layers import Dense, Tanh
+from harness.spec.layers import Dense
 from harness.spec.losses import CrossEntropy
 from harness.spec.optimizers import (
     LAMB,

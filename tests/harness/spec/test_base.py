@@ -5,9 +5,10 @@ import pytest
 
 from harness.errors import InvalidInput
 from harness.problems.catalogue import CATALOGUE
+from harness.spec.activations import LeakyRelu
 from harness.spec.base import Spec, canonical, from_json, from_toml, key, to_json, to_toml
 from harness.spec.cell import Budget, Case, Cell
-from harness.spec.layers import Dense, LeakyRelu
+from harness.spec.layers import Dense
 from harness.spec.optimizers import SGD, Adam, Momentum, RMSProp
 from harness.spec.problem import DataSet, Network, Quadratic
 from harness.spec.recipe import L2, ByValue, GlobalNorm, Recipe, touched
