@@ -150,6 +150,11 @@ def test_penalties_and_decay_leave_biases_and_normalisation_alone():
         ((Reshape((2, 2, 1)), Conv2D(2, (1, 1)), MaxPool(), BatchNorm()), {"conv2d1.bias"}),
         ((Reshape((2, 2, 1)), Conv2D(2, (1, 1)), Conv2D(2, padding="same"), BatchNorm()), {"conv2d2.bias"}),
         ((Reshape((2, 2)), Attention(), Flatten(), Dense(1)), {"attention1.key_bias"}),
+        # Rows of the softmax sum to 1: the values' bias is a constant of the attention's outputs.
+        (
+            (Reshape((2, 2)), Attention(), BatchNorm()),
+            {f"attention1.{role}_bias" for role in ("key", "value", "output")},
+        ),
         ((Residual((Dense(4),)), BatchNorm()), {"residual1.dense1.bias"}),
         ((Dense(4), Residual((BatchNorm(), Tanh()))), set()),
         ((LayerNorm(), Dense(3), LayerNorm()), set()),
