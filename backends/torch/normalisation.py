@@ -10,8 +10,8 @@ from harness.spec.layers import BatchNorm
 class BatchMoments(nn.BatchNorm1d):
     """Batch norm over all axes but the last, whatever their number, each place a row.
 
-    The running variance may be ``biased``, as torch's is not; and a batch of one row has a variance, 0, which torch
-    refuses.
+    Two things torch's own does not: ``biased``, an average of that variance; and one row, of which an unbiased variance
+    would be 0/0, and whose y is the shift to the last bit.
     """
 
     def __init__(self, layer: BatchNorm, features: int, biased: bool) -> None:
@@ -20,15 +20,14 @@ class BatchMoments(nn.BatchNorm1d):
 
     def forward(self, x: Tensor) -> Tensor:
         rows = x.reshape(-1, x.shape[-1])
-        by_hand = self.training and (self.biased or rows.shape[0] == 1)
-        if by_hand:
-            self._follow(rows)
+        if self.training and (self.biased or rows.shape[0] == 1):
+            return self._by_hand(rows).view(x.shape)
         y: Tensor = torch.batch_norm(
             rows,
             self.weight,
             self.bias,
-            None if by_hand else self.running_mean,
-            None if by_hand else self.running_var,
+            self.running_mean,
+            self.running_var,
             self.training,
             self.rate,
             self.eps,
@@ -36,12 +35,13 @@ class BatchMoments(nn.BatchNorm1d):
         )
         return y.view(x.shape)
 
-    @torch.no_grad()
-    def _follow(self, rows: Tensor) -> None:
-        """r ← ρr + (1 − ρ)·new."""
+    def _by_hand(self, rows: Tensor) -> Tensor:
+        """y = scale·(x − μ)/√(v + ε) + shift; r ← ρr + (1 − ρ)·new."""
         variance, mean = torch.var_mean(rows, dim=0, correction=0)
-        self.get_buffer("running_mean").lerp_(mean, self.rate)
-        self.get_buffer("running_var").lerp_(variance, self.rate)
+        with torch.no_grad():
+            self.get_buffer("running_mean").lerp_(mean, self.rate)
+            self.get_buffer("running_var").lerp_(variance, self.rate)
+        return (rows - mean) * torch.rsqrt(variance + self.eps) * self.weight + self.bias
 
 
 def origin(layer: BatchNorm, exact: bool) -> Origin:
@@ -50,7 +50,7 @@ def origin(layer: BatchNorm, exact: bool) -> Origin:
         return Origin("native", "torch.nn")
     difference = "torch.batch_norm averages the unbiased variance"
     if exact:
-        return Origin("composed", "torch.batch_norm, running moments beside it", difference)
+        return Origin("composed", "scale·(x − μ)/√(v + ε) + shift", difference)
     return Origin("native", "torch.nn", difference)
 
 

@@ -57,6 +57,8 @@ class TorchTrainer:
     def reset(self, start: Parameters) -> None:
         # torch.optim keeps scalar state (the step) in the default dtype.
         torch.set_default_dtype(self.dtype)
+        # By default cuDNN rounds what it multiplies in float32 to ten bits of the mantissa.
+        torch.backends.cudnn.allow_tf32 = self.cell.implementation == "shipped"
         for name, parameter in self.named.items():
             parameter.copy_(layers.from_canonical(name, torch.as_tensor(start[name])))
             parameter.grad = None
