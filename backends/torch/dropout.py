@@ -32,7 +32,10 @@ def module(layer: Dropout, exact: bool) -> nn.Module:
 
 
 class Draws:
-    """The state of torch's generators as one run has left it, apart from what others draw in the same process."""
+    """The state of torch's generators as one run has left it, apart from what others draw in the same process.
+
+    Every run draws the same masks, whatever its seed: which sample meets which mask depends on the batch order.
+    """
 
     def __init__(self, device: torch.device) -> None:
         self.device = device

@@ -215,12 +215,9 @@ def test_torchs_own_dropout_draws_anew_each_step_and_looks_ahead(make):
     for name, gradient in ahead.items():
         assert np.array_equal(gradient, again[name])
         np.testing.assert_allclose(before[name] - after[name], gradient, rtol=0, atol=1e-12)
-    mine.reset(before)
-    mine.train(row[None])
-    mine.reset(after)
-    state = mine.gradients(row)["dense1.weight"]
-    mine.train(row[None])
-    assert not np.allclose(mine.gradients(row)["dense1.weight"], state)
+    still, _, _ = make(DROPOUT, Recipe(SGD(1e-12)), SHORT, implementation="shipped")
+    still.train(row[None])
+    assert not np.allclose(still.gradients(row)["dense1.weight"], ahead["dense1.weight"], rtol=0.1)
 
 
 IN_A_SQUARE = digits(Reshape((8, 8)), Embedding(17, 2), Conv2D(3, (2, 3)), scaling="none")
