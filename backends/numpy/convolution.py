@@ -1,0 +1,146 @@
+"""Convolution by one matrix product of all windows laid out as rows, and pools offset by offset."""
+
+from collections.abc import Iterator
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+
+from backends.numpy.flat import Array
+from backends.numpy.tape import Own, Pair, Tape, Tapes, spread, total
+from harness.spec.architecture import padding, strides
+from harness.spec.layers import AveragePool, Conv2D, MaxPool, Padding, Pool
+from harness.spec.layers import Pair as Size
+
+
+class Window(NamedTuple):
+    """A window that slides over images (samples, height, width, channels) with their border."""
+
+    size: Size
+    strides: Size
+    images: Pair
+    enter: Tape  # x.value into the images
+    leave: Tape  # the images' gradient into x.d
+
+    def offsets(self) -> Iterator[tuple[int, int]]:
+        """(a, b) in row-major order."""
+        yield from np.ndindex(*self.size)
+
+    def seen(self, images: Array, a: int, b: int) -> Array:
+        """What all windows see at the offset (a, b): x[:, si + a, tj + b], a view."""
+        (s, t), (height, width) = self.strides, self.size
+        return images[:, a : images.shape[1] - height + a + 1 : s, b : images.shape[2] - width + b + 1 : t]
+
+    def overlap(self) -> bool:
+        """Whether an element may be in two windows."""
+        return any(step < k for step, k in zip(self.strides, self.size, strict=True))
+
+    def tile(self) -> bool:
+        """Whether every element is in one window."""
+        sizes = self.images.value.shape[1:3]
+        return self.strides == self.size and all(n % k == 0 for n, k in zip(sizes, self.size, strict=True))
+
+
+def slide(x: Pair, size: Size, steps: Size, how: Padding, border: float = 0.0) -> Window:
+    """A window over x; the images are x itself where there is no border."""
+    sizes = zip(x.value.shape[1:3], size, steps, strict=True)
+    (top, bottom), (left, right) = borders = [padding(how, n, k, s) for n, k, s in sizes]
+    if not any(map(any, borders)):
+        return Window(size, steps, x, [], [])
+    n, height, width, channels = x.value.shape
+    shape = (n, top + height + bottom, left + width + right, channels)
+    images = Pair(np.full(shape, border, x.value.dtype), np.empty(shape, x.value.dtype))
+    value, d = (a[:, top : top + height, left : left + width] for a in images)
+    return Window(size, steps, images, [partial(np.copyto, value, x.value)], [partial(np.copyto, x.d, d)])
+
+
+def convolution(layer: Conv2D, x: Pair, y: Pair, own: Own, backpropagates: bool) -> Tapes:
+    """Y = CW + b, C the windows as rows; ∂L/∂C = δWᵀ, one block for each offset, is added where the offset saw it."""
+    window = slide(x, layer.kernel, layer.strides, layer.padding)
+    n, height, width, channels = window.images.value.shape
+    offsets, weight, outputs = list(window.offsets()), own["weight"], y.rows()
+    places = window.seen(np.arange(height * width).reshape(1, height, width), 0, 0).reshape(-1, 1)
+    seen = (places + [a * width + b for a, b in offsets]).reshape(-1)
+    columns = np.empty((n, len(seen), channels), x.value.dtype)
+    rows, matrix = columns.reshape(len(outputs.value), -1), weight.rows()
+    forward: Tape = [
+        *window.enter,
+        partial(window.images.value.reshape(n, -1, channels).take, seen, 1, columns, "clip"),
+        partial(np.dot, rows, matrix.value, outputs.value),
+    ]
+    backward: Tape = [partial(np.dot, rows.T, outputs.d, matrix.d)]
+    if "bias" in own:
+        bias, spreading = spread(own["bias"].value, y.value)
+        forward += [*spreading, partial(np.add, y.value, bias, y.value)]
+        backward += total(outputs.d, own["bias"].d)
+    if backpropagates:
+        blocks = columns.reshape(len(offsets), *y.value.shape[:3], channels)  # the rows are no longer needed
+        transposed = matrix.value.reshape(len(offsets), channels, -1).swapaxes(1, 2)
+        of_images = window.images.d
+        backward += [
+            partial(np.matmul, outputs.d, transposed, blocks.reshape(len(offsets), -1, channels)),
+            partial(of_images.fill, 0),
+        ]
+        for (a, b), block in zip(offsets, blocks, strict=True):
+            there = window.seen(of_images, a, b)
+            backward.append(partial(np.add, there, block, there))
+        backward += window.leave
+    return Tapes(forward, backward)
+
+
+def pool(layer: Pool, x: Pair, y: Pair) -> Tapes:
+    """The maximum or the mean of each window."""
+    border = -np.inf if isinstance(layer, MaxPool) else 0.0
+    window = slide(x, layer.window, strides(layer), layer.padding, border)
+    forward, backward = maximum(window, y) if isinstance(layer, MaxPool) else mean(layer, window, x, y)
+    blank: Tape = [] if window.tile() else [partial(window.images.d.fill, 0)]
+    return Tapes([*window.enter, *forward], [*blank, *backward, *window.leave])
+
+
+def maximum(window: Window, y: Pair) -> Tapes:
+    """δ goes to the first largest element: to one that equals the maximum while the window is still ``free``."""
+    views = [window.seen(window.images.value, a, b) for a, b in window.offsets()]
+    forward: Tape = [partial(np.copyto, y.value, views[0])]
+    forward += [partial(np.maximum, y.value, view, out=y.value) for view in views[1:]]
+    here, free = np.empty((2, *y.value.shape), np.bool_)
+    part = np.empty_like(y.value)
+    backward: Tape = [partial(free.fill, True)]
+    for (a, b), view in zip(window.offsets(), views, strict=True):
+        backward += [
+            partial(np.equal, view, y.value, here),
+            partial(np.logical_and, here, free, here),
+            partial(np.logical_xor, free, here, free),
+        ]
+        there = window.seen(window.images.d, a, b)
+        if window.overlap():
+            backward += [partial(np.multiply, y.d, here, part), partial(np.add, there, part, there)]
+        else:
+            backward.append(partial(np.multiply, y.d, here, there))
+    return Tapes(forward, backward)
+
+
+def mean(layer: AveragePool, window: Window, x: Pair, y: Pair) -> Tapes:
+    """The sum of a window over its count; δ/count for each of its elements."""
+    shares = np.broadcast_to(1 / _counts(layer, x), y.value.shape[1:]).astype(y.value.dtype)
+    views = [window.seen(window.images.value, a, b) for a, b in window.offsets()]
+    forward: Tape = [partial(np.copyto, y.value, views[0])]
+    forward += [partial(np.add, y.value, view, y.value) for view in views[1:]]
+    forward.append(partial(np.multiply, y.value, shares, y.value))
+    part = np.empty_like(y.value)
+    backward: Tape = [partial(np.multiply, y.d, shares, part)]
+    for a, b in window.offsets():
+        there = window.seen(window.images.d, a, b)
+        backward.append(partial(np.add, there, part, there) if window.overlap() else partial(np.copyto, there, part))
+    return Tapes(forward, backward)
+
+
+def _counts(layer: AveragePool, x: Pair) -> Array:
+    """How many elements each window's mean is of, (height, width, 1)."""
+    if layer.counts_padding:
+        return np.full((1, 1, 1), float(np.prod(layer.window)))
+    one = Pair(*[np.ones((1, *x.value.shape[1:3], 1))] * 2)
+    window = slide(one, layer.window, strides(layer), layer.padding)
+    for enter in window.enter:
+        enter()
+    counts: Array = sum(window.seen(window.images.value, a, b) for a, b in window.offsets())
+    return counts[0]
