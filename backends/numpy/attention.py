@@ -40,7 +40,7 @@ def attention(layer: Attention, x: Pair, y: Pair, own: Own, backpropagates: bool
         *_mapped(joined, y, own, "output"),
     ]
 
-    backward = [
+    backward: Tape = [
         *_of_map(joined, y, own, "output"),
         partial(np.dot, y.rows().d, own["output"].value.T, joined.rows().d),
         partial(np.matmul, shares.value.transpose(1, 2, 0, 3), mixed.d, v.d),

@@ -142,5 +142,6 @@ def _counts(layer: AveragePool, x: Pair) -> Array:
     window = slide(one, layer.window, strides(layer), layer.padding)
     for enter in window.enter:
         enter()
-    counts: Array = sum(window.seen(window.images.value, a, b) for a, b in window.offsets())
+    views = [window.seen(window.images.value, a, b) for a, b in window.offsets()]
+    counts: Array = np.add.reduce(views, 0)
     return counts[0]

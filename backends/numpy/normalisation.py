@@ -66,7 +66,8 @@ def batch_norm(layer: BatchNorm, x: Pair, y: Pair, own: Own, backpropagates: boo
 def averaged(layer: BatchNorm, running: Moments, batch: Moments, rows: int) -> Tape:
     """r ← ρr + (1 − ρ)·new of both moments of a batch of that many rows."""
     unbiased = rows / max(rows - 1, 1) if layer.running == "unbiased" else 1.0
-    share, tape = np.empty_like(running.mean), []
+    share = np.empty_like(running.mean)
+    tape: Tape = []
     for average, new, times in zip(running, batch, (1.0, unbiased), strict=True):
         tape += [
             partial(np.multiply, average, layer.momentum, average),
