@@ -64,46 +64,46 @@ def activation(layer: Activation, x: Pair, y: Pair) -> Tapes:
 
 def relu(x: Pair, y: Pair) -> Tapes:
     """max(x, 0)."""
-    zero, positive = np.zeros((), x.value.dtype), np.empty(x.value.shape, np.bool_)
+    zeros, positive = np.zeros_like(x.value), np.empty(x.value.shape, np.bool_)  # a scalar 0 takes twice as long
     return Tapes(
-        [partial(np.maximum, x.value, zero, out=y.value)],
-        [partial(np.greater, x.value, zero, positive), partial(np.multiply, y.d, positive, x.d)],
+        [partial(np.maximum, x.value, zeros, out=y.value)],
+        [partial(np.greater, x.value, zeros, positive), partial(np.multiply, y.d, positive, x.d)],
     )
 
 
 def leaky_relu(x: Pair, y: Pair, slope: float) -> Tapes:
-    """x where x > 0, else slope·x."""
-    positive = np.empty(x.value.shape, np.bool_)
+    """The greater, for a slope above 1 the lesser, of x and slope·x; of derivative 1 where x > 0, else the slope."""
+    zeros, factor = np.zeros_like(x.value), np.empty_like(x.value)
+    choose = np.maximum if slope <= 1 else np.minimum
     return Tapes(
+        [partial(np.multiply, x.value, slope, y.value), partial(choose, x.value, y.value, out=y.value)],
         [
-            partial(np.greater, x.value, 0, positive),
-            partial(np.multiply, x.value, slope, y.value),
-            partial(np.copyto, y.value, x.value, "same_kind", positive),
+            partial(np.greater, x.value, zeros, factor),
+            partial(np.multiply, factor, 1 - slope, factor),
+            partial(np.add, factor, slope, factor),
+            partial(np.multiply, y.d, factor, x.d),
         ],
-        [partial(np.multiply, y.d, slope, x.d), partial(np.copyto, x.d, y.d, "same_kind", positive)],
     )
 
 
 def elu(x: Pair, y: Pair, scale: float, alpha: float) -> Tapes:
-    """λx where x > 0, else λα(eˣ − 1), of derivative λ, else y + λα."""
-    positive = np.empty(x.value.shape, np.bool_)
-    stretched, of_stretched = (x.value, y.d) if scale == 1 else np.empty((2, *x.value.shape), x.value.dtype)
-    stretch: Tape = [] if scale == 1 else [partial(np.multiply, x.value, scale, stretched)]
-    of_stretch: Tape = [] if scale == 1 else [partial(np.multiply, y.d, scale, of_stretched)]
+    """λ·max(x, 0) + e with e = λα(e^min(x, 0) − 1), of derivative e + λα, and λ − λα more where x > 0."""
+    zeros, e, other = np.zeros_like(x.value), np.empty_like(x.value), np.empty_like(x.value)
+    jump: Tape = [
+        partial(np.greater, x.value, zeros, other),
+        partial(np.multiply, other, scale - scale * alpha, other),
+        partial(np.add, x.d, other, x.d),
+    ]
     return Tapes(
         [
-            *stretch,
-            partial(np.greater, x.value, 0, positive),
-            partial(np.expm1, x.value, y.value),
-            partial(np.multiply, y.value, scale * alpha, y.value),
-            partial(np.copyto, y.value, stretched, "same_kind", positive),
+            partial(np.minimum, x.value, zeros, out=e),
+            partial(np.expm1, e, e),
+            *(_times(e, scale * alpha)),
+            partial(np.maximum, x.value, zeros, out=other),
+            *(_times(other, scale)),
+            partial(np.add, other, e, y.value),
         ],
-        [
-            *of_stretch,
-            partial(np.add, y.value, scale * alpha, x.d),
-            partial(np.multiply, x.d, y.d, x.d),
-            partial(np.copyto, x.d, of_stretched, "same_kind", positive),
-        ],
+        [partial(np.add, e, scale * alpha, x.d), *(jump if alpha != 1 else []), partial(np.multiply, x.d, y.d, x.d)],
     )
 
 
@@ -249,9 +249,9 @@ def logistic(x: Array, out: Array) -> Tape:
 
 def _softplus(x: Array, out: Array) -> Tape:
     """log(1 + eˣ) = max(x, 0) + log(1 + e^−|x|)."""
-    above, zero = np.empty_like(x), np.zeros((), x.dtype)
+    above, zeros = np.empty_like(x), np.zeros_like(x)
     return [
-        partial(np.maximum, x, zero, out=above),
+        partial(np.maximum, x, zeros, out=above),
         partial(np.abs, x, out),
         partial(np.negative, out, out),
         partial(np.exp, out, out),
@@ -263,3 +263,8 @@ def _softplus(x: Array, out: Array) -> Tape:
 def _sigmoid_of_softplus(s: Array, out: Array) -> Tape:
     """σ(x) = 1 − e⁻ˢ with s = log(1 + eˣ), exact in both tails."""
     return [partial(np.negative, s, out), partial(np.expm1, out, out), partial(np.negative, out, out)]
+
+
+def _times(array: Array, factor: float) -> Tape:
+    """The array times a number, in place."""
+    return [] if factor == 1 else [partial(np.multiply, array, factor, array)]

@@ -55,37 +55,67 @@ def slide(x: Pair, size: Size, steps: Size, how: Padding, border: float = 0.0) -
 
 
 def convolution(layer: Conv2D, x: Pair, y: Pair, own: Own, backpropagates: bool) -> Tapes:
-    """Y = CW + b, C the windows as rows; ∂L/∂C = δWᵀ, one block for each offset, is added where the offset saw it."""
+    """Y = CW + b, C the windows as rows; ∂L/∂W = Cᵀδ."""
     window = slide(x, layer.kernel, layer.strides, layer.padding)
-    n, height, width, channels = window.images.value.shape
-    offsets, weight, outputs = list(window.offsets()), own["weight"], y.rows()
-    places = window.seen(np.arange(height * width).reshape(1, height, width), 0, 0).reshape(-1, 1)
-    seen = (places + [a * width + b for a, b in offsets]).reshape(-1)
-    columns = np.empty((n, len(seen), channels), x.value.dtype)
-    rows, matrix = columns.reshape(len(outputs.value), -1), weight.rows()
-    forward: Tape = [
-        *window.enter,
-        partial(window.images.value.reshape(n, -1, channels).take, seen, 1, columns, "clip"),
-        partial(np.dot, rows, matrix.value, outputs.value),
-    ]
-    backward: Tape = [partial(np.dot, rows.T, outputs.d, matrix.d)]
+    weight, outputs = own["weight"].rows(), y.rows()
+    columns, unfolding = unfold(window.images.value, layer.kernel, layer.strides)
+    forward: Tape = [*window.enter, *unfolding, partial(np.dot, columns, weight.value, outputs.value)]
+    backward: Tape = [partial(np.dot, columns.T, outputs.d, weight.d)]
     if "bias" in own:
         bias, spreading = spread(own["bias"].value, y.value)
         forward += [*spreading, partial(np.add, y.value, bias, y.value)]
         backward += total(outputs.d, own["bias"].d)
     if backpropagates:
-        blocks = columns.reshape(len(offsets), *y.value.shape[:3], channels)  # the rows are no longer needed
-        transposed = matrix.value.reshape(len(offsets), channels, -1).swapaxes(1, 2)
-        of_images = window.images.d
-        backward += [
-            partial(np.matmul, outputs.d, transposed, blocks.reshape(len(offsets), -1, channels)),
-            partial(of_images.fill, 0),
-        ]
-        for (a, b), block in zip(offsets, blocks, strict=True):
-            there = window.seen(of_images, a, b)
-            backward.append(partial(np.add, there, block, there))
-        backward += window.leave
+        dense = layer.strides == (1, 1)
+        backward += _by_turned_kernel(layer, x, y, own) if dense else _by_offsets(window, columns, y, own)
     return Tapes(forward, backward)
+
+
+def unfold(images: Array, size: Size, steps: Size) -> tuple[Array, Tape]:
+    """What each window sees as a row, (offsets · channels), and the tape that writes these rows."""
+    n, height, width, channels = images.shape
+    places = np.arange(height * width).reshape(height, width)
+    (s, t), (a, b) = steps, size
+    seen = np.lib.stride_tricks.sliding_window_view(places, (a, b))[::s, ::t].reshape(-1)
+    columns = np.empty((n, len(seen), channels), images.dtype)
+    return columns.reshape(-1, a * b * channels), [
+        partial(images.reshape(n, -1, channels).take, seen, 1, columns, "clip")
+    ]
+
+
+def _by_turned_kernel(layer: Conv2D, x: Pair, y: Pair, own: Own) -> Tape:
+    """∂L/∂x where no stride leaves anything out: δ with a border, convolved with the kernel turned by 180°."""
+    (a, b), (_, height, width, channels), filters = layer.kernel, x.value.shape, y.value.shape[-1]
+    top, left = (padding(layer.padding, n, k, 1)[0] for n, k in zip((height, width), layer.kernel, strict=True))
+    delta = np.zeros((len(x.value), height + a - 1, width + b - 1, filters), y.d.dtype)
+    inside = delta[:, a - 1 - top :, b - 1 - left :][:, : y.d.shape[1], : y.d.shape[2]]
+    columns, unfolding = unfold(delta, layer.kernel, (1, 1))
+    turned = np.empty((a, b, filters, channels), x.value.dtype)
+    return [
+        partial(np.copyto, inside, y.d),
+        *unfolding,
+        partial(np.copyto, turned, own["weight"].value[::-1, ::-1].swapaxes(2, 3)),
+        partial(np.dot, columns, turned.reshape(-1, channels), x.rows().d),
+    ]
+
+
+def _by_offsets(window: Window, columns: Array, y: Pair, own: Own) -> Tape:
+    """∂L/∂x of any strides: δW[a, b]ᵀ, a block for each offset, in the buffer of the columns, added where it saw x."""
+    offsets, weight, of_images = list(window.offsets()), own["weight"].value, window.images.d
+    blocks = columns.reshape(len(offsets), *y.value.shape[:3], -1)
+    tape: Tape = [
+        partial(
+            np.matmul,
+            y.rows().d,
+            weight.reshape(-1, *weight.shape[2:]).swapaxes(1, 2),
+            blocks.reshape(len(offsets), -1, weight.shape[2]),
+        ),
+        partial(of_images.fill, 0),
+    ]
+    for (a, b), block in zip(offsets, blocks, strict=True):
+        there = window.seen(of_images, a, b)
+        tape.append(partial(np.add, there, block, there))
+    return tape + window.leave
 
 
 def pool(layer: Pool, x: Pair, y: Pair) -> Tapes:
@@ -143,5 +173,4 @@ def _counts(layer: AveragePool, x: Pair) -> Array:
     for enter in window.enter:
         enter()
     views = [window.seen(window.images.value, a, b) for a, b in window.offsets()]
-    counts: Array = np.add.reduce(views, 0)
-    return counts[0]
+    return np.asarray(np.sum(views, axis=0)[0])

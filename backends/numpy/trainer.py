@@ -17,6 +17,8 @@ from harness.spec.cell import Cell
 from harness.spec.layers import BatchNorm, Dropout
 from harness.spec.problem import Network
 
+AT_ONCE = 1024  # samples that a network is evaluated on
+
 
 class NumpyTrainer:
     """One training run. Overflow is let through, to show as ∞ or NaN in what the run returns."""
@@ -95,14 +97,29 @@ class NumpyTrainer:
 
     @np.errstate(all="ignore")
     def evaluate(self, part: str) -> Evaluation:
-        x, y = self.parts[part]
-        on, problem = self._objective(len(x), training=False), self.task.problem
-        on.x[...], on.y[...] = x, y
         w = self.w.vector.copy()
         self.w.vector[...] = self.update.evaluated_at()
-        loss = on.loss()
+        evaluation = self._evaluate(self.parts[part])
         self.w.vector[...] = w
-        return Evaluation(loss, metric(problem.loss, on.outputs, y) if isinstance(problem, Network) else None)
+        return evaluation
+
+    def _evaluate(self, part: Part) -> Evaluation:
+        """At the present w. Networks some samples at a time, so that buffers stay small."""
+        (x, y), problem = part, self.task.problem
+        if not isinstance(problem, Network):
+            return Evaluation(self._inferred(x, y).loss(), None)
+        loss, outputs = 0.0, []
+        for first in range(0, len(x), AT_ONCE):
+            on = self._inferred(x[first : first + AT_ONCE], y[first : first + AT_ONCE])
+            loss += on.loss() * (len(on.x) / len(x) if problem.loss.reduction == "mean" else 1)
+            outputs.append(on.outputs.copy())
+        return Evaluation(loss, metric(problem.loss, np.concatenate(outputs), y))
+
+    def _inferred(self, x: Array, y: Array) -> Objective:
+        """The objective in inference, with these samples in its buffers."""
+        on = self._objective(len(x), training=False)
+        on.x[...], on.y[...] = x, y
+        return on
 
     def parameters(self) -> Parameters:
         return _copied(self.w)
