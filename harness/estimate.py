@@ -5,11 +5,27 @@ from collections.abc import Iterable
 
 from harness.environment import cores
 from harness.problems import task as tasks
+from harness.spec import architecture
 from harness.spec.job import TIMED, Agreement, Convergence, FirstCall, Job, Speed
-from harness.spec.problem import Problem
+from harness.spec.layers import (
+    GRU,
+    LSTM,
+    Attention,
+    BatchNorm,
+    Conv2D,
+    Flatten,
+    Layer,
+    LayerNorm,
+    Reshape,
+    Residual,
+    Shape,
+    SimpleRNN,
+)
+from harness.spec.problem import Network, Problem
 
 # Seconds on a small two-core machine, dense networks of a few thousand parameters: start of a worker, build and
 # first step of a new cell, one step. Only proportions matter once the first jobs are done.
+DENSE = 5.0  # the operations of a network of three dense layers, of which the seconds below are
 _START = {"tensorflow": 8.0, "torch": 3.0, "jax": 2.0}
 _BUILD = {"tensorflow": 1.0, "jax": 1.5}
 _STEP = {"tensorflow": 1.5e-3, "torch": 0.8e-3, "jax": 0.3e-3, "numpy": 0.15e-3, "reference": 0.3e-3}
@@ -21,7 +37,8 @@ def seconds(job: Job) -> float:
     start, build, step = _START.get(backend, 1.0), _BUILD.get(backend, 0.05), _STEP.get(backend, 1e-3)
     match measure:
         case Agreement() | Convergence():
-            return build / _sharing(job) + step * tasks.total_steps(_samples(job.cell.problem), job.cell.budget)
+            samples, operations = _size(job.cell.problem)
+            return (build / _sharing(job) + step * tasks.total_steps(samples, job.cell.budget)) * operations / DENSE
         case Speed(blocks=blocks, block_seconds=block, warm_up=warm_up):
             return build + (blocks + 1) * (block + warm_up * step)
         case FirstCall(processes=processes):
@@ -29,8 +46,27 @@ def seconds(job: Job) -> float:
 
 
 @functools.cache
-def _samples(problem: Problem) -> int:
-    return tasks.make(problem).samples
+def _size(problem: Problem) -> tuple[int, float]:
+    """Training samples, and the operations of one step: a layer is one, a recurrent one as many as its time steps."""
+    task = tasks.make(problem)
+    if not isinstance(problem, Network):
+        return task.samples, DENSE
+    places = architecture.places(problem.model, task.inputs)
+    return task.samples, sum(_operations(place.layer, place.inputs) for place in places)
+
+
+def _operations(layer: Layer, inputs: Shape) -> float:
+    match layer:
+        case SimpleRNN() | LSTM() | GRU():
+            return inputs[0]
+        case Attention():
+            return 6
+        case Conv2D() | BatchNorm() | LayerNorm():
+            return 2
+        case Flatten() | Reshape() | Residual():
+            return 0.1
+        case _:
+            return 1
 
 
 def _sharing(job: Job) -> float:
