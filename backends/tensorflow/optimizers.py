@@ -120,6 +120,7 @@ def _muon(spec: Muon) -> Iterable[str]:
         yield "its scale is 0.2√max(inputs, outputs)"
     if spec.eps != 1e-7:
         yield "its ε is 1e-7"
+    yield "it leaves embeddings to its Adam"
     yield "its Adam for other tensors has ε-hat before the bias correction"
 
 
