@@ -24,18 +24,18 @@ def layer(spec: Attention, name: str, inputs: Shape, exact: bool) -> keras.Layer
         composed.build((None, *inputs))
         return composed
     heads, size = spec.heads, head_size(spec, inputs[-1])
-
-    def arrange(own: Values) -> list[tf.Tensor]:
-        maps = [
-            tf.reshape(own[role], (-1, heads, size) if role in ("query", "key", "value") else (heads, size))
-            for role in own
-            if not role.startswith("output")
-        ]
-        return [*maps, tf.reshape(own["output"], (heads, size, -1)), own["output_bias"]]
-
     native = keras.layers.MultiHeadAttention(heads, size, name=name)
     native.build((None, *inputs), (None, *inputs))
-    return Arranged(_OnItself(native), spec, inputs, arrange, use_causal_mask=spec.causal)
+
+    def by_head(own: Values) -> list[tf.Tensor]:
+        """Keras's kernels (features, heads, size) and (heads, size, features), biases (heads, size) but the last."""
+        *into, output, output_bias = own.values()
+        split = [tf.reshape(w, (*w.shape[:-1], heads, size)) for w in into]
+        return [*split, tf.reshape(output, (heads, size, -1)), output_bias]
+
+    return Arranged(
+        native, shapes(spec, inputs), by_head, lambda x: {"value": x, "use_causal_mask": spec.causal}
+    )
 
 
 class SelfAttention(keras.layers.Layer):  # type: ignore[misc]  # Keras has no types

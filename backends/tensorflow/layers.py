@@ -143,7 +143,7 @@ def _unbuilt(layer: Layer, name: str, inputs: Shape, exact: bool) -> keras.Layer
 def _parameters(name: str, made: Any) -> dict[str, keras.Variable]:
     """The parameters of one layer by the spec's names."""
     if isinstance(made, Arranged):
-        return {f"{name}.{role}": variable for role, variable in made.parameters.items()}
+        return {f"{name}.{role}": variable for role, variable in made.own.items()}
     return {f"{name}.{ROLES.get(variable.name, variable.name)}": variable for variable in made.trainable_variables}
 
 

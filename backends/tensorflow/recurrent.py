@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from backends.tensorflow.arranged import Arranged, Values
+from backends.tensorflow.arranged import Arranged, Values, shapes
 from harness.spec.layers import GRU, LSTM, Recurrent, Shape, SimpleRNN
 
 # Up to so many times a sequence is unrolled on a CPU: half the step time, for a trace that grows with the length.
@@ -25,7 +25,7 @@ def layer(spec: Recurrent, name: str, inputs: Shape, cuda: bool) -> keras.Layer 
             after = reset == "after"
             found = kinds.GRU(units, reset_after=after, name=name, use_cudnn="auto" if fused else False, **words)
     found.build((None, *inputs))
-    return Arranged(found, spec, inputs, _gru) if isinstance(spec, GRU) else found
+    return Arranged(found, shapes(spec, inputs), _gru) if isinstance(spec, GRU) else found
 
 
 def _is_fused(spec: Recurrent) -> bool:
