@@ -108,7 +108,7 @@ class TensorFlowTrainer:
         drawn = masks(problem.model, self.task.inputs, step, samples)
         return [tf.constant(drawn[name], self.cell.precision) for name in self.masked]
 
-    def _batches(self, samples: int | None) -> list[tf.TensorSpec]:
+    def _batches(self, samples: int) -> list[tf.TensorSpec]:
         """What a step takes: indices, and masks."""
         precision = self.cell.precision
         return [
@@ -146,14 +146,14 @@ class TensorFlowTrainer:
 
     def gradients(self, indices: Integers) -> Parameters:
         with self._settings():
-            # For batches of any size, as evaluations are for parts: one trace.
-            function = self._gradients.get_concrete_function(*self._batches(None))
+            function = self._gradients.get_concrete_function(*self._batches(len(indices)))
             gradients = function(tf.constant(indices), *self._masks(self.steps, len(indices)))
             return {name: g.numpy().astype(np.float64) for name, g in zip(self.named, gradients, strict=True)}
 
     def evaluate(self, part: str) -> Evaluation:
         with self._settings():
             x, y = self.parts[part]
+            # Of any length: one trace for all parts.
             anywhere = [tf.TensorSpec([None, *values.shape[1:]], values.dtype) for values in (x, y)]
             loss, *metrics = (float(value) for value in self._evaluation.get_concrete_function(*anywhere)(x, y))
         return Evaluation(loss, metrics[0] if metrics else None)
