@@ -28,7 +28,9 @@ class Arranged:
     ) -> None:
         """``own`` are the canonical shapes by role; the layer is built."""
         self.layer, self.arrange, self.words = layer, arrange, words
-        self.own = {role: keras.Variable("zeros", shape, keras.config.floatx(), name=role) for role, shape in own.items()}
+        self.own = {
+            role: keras.Variable("zeros", shape, keras.config.floatx(), name=role) for role, shape in own.items()
+        }
         self.non_trainable_variables = layer.non_trainable_variables
 
     def __call__(self, x: tf.Tensor, training: bool) -> tf.Tensor:

@@ -20,7 +20,7 @@ def origin(exact: bool) -> Origin:
 def layer(spec: Attention, name: str, inputs: Shape, exact: bool) -> keras.Layer | Arranged:
     """The layer, built."""
     if exact:
-        composed = SelfAttention(spec, name=name)
+        composed = SelfAttention(spec, inputs, name)
         composed.build((None, *inputs))
         return composed
     heads, size = spec.heads, head_size(spec, inputs[-1])
@@ -33,24 +33,19 @@ def layer(spec: Attention, name: str, inputs: Shape, exact: bool) -> keras.Layer
         split = [tf.reshape(w, (*w.shape[:-1], heads, size)) for w in into]
         return [*split, tf.reshape(output, (heads, size, -1)), output_bias]
 
-    return Arranged(
-        native, shapes(spec, inputs), by_head, lambda x: {"value": x, "use_causal_mask": spec.causal}
-    )
+    return Arranged(native, shapes(spec, inputs), by_head, lambda x: {"value": x, "use_causal_mask": spec.causal})
 
 
 class SelfAttention(keras.layers.Layer):  # type: ignore[misc]  # Keras has no types
     """softmax(QKᵀ/√k)V of each head, joined and mapped by W_o + b_o; its parameters are the spec's."""
 
-    def __init__(self, spec: Attention, name: str) -> None:
+    def __init__(self, spec: Attention, inputs: Shape, name: str) -> None:
         super().__init__(name=name)
-        self.spec = spec
+        self.spec, self.shapes = spec, shapes(spec, inputs)
 
-    def build(self, input_shape: Shape) -> None:
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Make the parameters by their roles."""
-        self.own = {
-            role: self.add_weight(shape, "zeros", name=role)
-            for role, shape in shapes(self.spec, tuple(input_shape[1:])).items()
-        }
+        self.own = {role: self.add_weight(shape, "zeros", name=role) for role, shape in self.shapes.items()}
 
     def call(self, x: tf.Tensor) -> tf.Tensor:
         """y for x, both (samples, time, features)."""

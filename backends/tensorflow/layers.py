@@ -43,9 +43,10 @@ def origin(problem: Problem, exact: bool) -> Origin:
     if not isinstance(problem, NetworkProblem):
         return Origin("native", "TensorFlow ops")
     origins = [_origin(layer, exact) for layer in _every(problem.model)]
-    how = "composed" if any(origin.how == "composed" for origin in origins) else "native"
-    by, why = (dict.fromkeys(filter(None, words)) for words in ((o.by for o in origins), (o.why for o in origins)))
-    return Origin(how, ", ".join(sorted(by, key="keras.layers".__ne__)), "; ".join(why))
+    composed = any(origin.how == "composed" for origin in origins)
+    by = dict.fromkeys(["keras.layers", *(origin.by for origin in origins)])
+    why = dict.fromkeys(origin.why for origin in origins if origin.why)
+    return Origin("composed" if composed else "native", ", ".join(by), "; ".join(why))
 
 
 class Network:

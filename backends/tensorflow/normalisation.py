@@ -61,11 +61,17 @@ class Unbiased(keras.layers.Layer):  # type: ignore[misc]  # Keras has no types
 def dropout_origin(exact: bool) -> Origin:
     """Where dropout comes from."""
     why = "keras.layers.Dropout draws its own masks"
-    return Origin("composed", "m·x with the masks that all backends share", why) if exact else Origin(
-        "native", "keras.layers", why
+    return (
+        Origin("composed", "m·x with the masks that all backends share", why)
+        if exact
+        else Origin("native", "keras.layers", why)
     )
 
 
 def dropout(spec: Dropout, name: str, exact: bool) -> keras.Layer:
     """In ``exact`` nothing of its own: the network multiplies by the mask that it is given."""
-    return keras.layers.Identity(name=name) if exact else keras.layers.Dropout(spec.rate, seed=crc32(name.encode()), name=name)
+    return (
+        keras.layers.Identity(name=name)
+        if exact
+        else keras.layers.Dropout(spec.rate, seed=crc32(name.encode()), name=name)
+    )
