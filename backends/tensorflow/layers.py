@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from typing import Any
+from zlib import crc32
 
 import keras
 import tensorflow as tf
@@ -96,7 +97,8 @@ def _origin(layer: Layer, exact: bool) -> Origin:
         case Attention():
             return attention.origin(exact)
         case Dropout():
-            return normalisation.dropout_origin(exact)
+            why = "keras.layers.Dropout draws its own masks"
+            return Origin("composed", "m·x with shared masks", why) if exact else Origin("native", "keras.layers", why)
         case BatchNorm() | LayerNorm():
             return normalisation.origin(layer, exact)
         case Dense() | Flatten() | Reshape() | Embedding() | SimpleRNN() | LSTM() | GRU() | Residual():
@@ -131,8 +133,10 @@ def _unbuilt(layer: Layer, name: str, inputs: Shape, exact: bool) -> keras.Layer
             return keras.layers.Embedding(vocabulary, units, name=name)
         case Position():
             return Places(name=name)
-        case Dropout():
-            return normalisation.dropout(layer, name, exact)
+        case Dropout() if exact:
+            return keras.layers.Identity(name=name)  # the network multiplies by the mask that it is given
+        case Dropout(rate=rate):
+            return keras.layers.Dropout(rate, seed=crc32(name.encode()), name=name)
         case BatchNorm() | LayerNorm():
             return normalisation.layer(layer, name, exact)
         case SimpleRNN() | LSTM() | GRU() | Attention() | Residual():

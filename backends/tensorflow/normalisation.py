@@ -1,12 +1,10 @@
-"""Batch and layer normalisation, and dropout: layers that behave otherwise in training."""
-
-from zlib import crc32
+"""Batch and layer normalisation."""
 
 import keras
 import tensorflow as tf
 
 from harness.backend import Origin
-from harness.spec.layers import BatchNorm, Dropout, LayerNorm, Shape
+from harness.spec.layers import BatchNorm, LayerNorm, Shape
 
 
 def origin(spec: BatchNorm | LayerNorm, exact: bool) -> Origin:
@@ -56,22 +54,3 @@ class Unbiased(keras.layers.Layer):  # type: ignore[misc]  # Keras has no types
             self.variance.assign(rho * before[1] + (1 - rho) * unbiased)
         shift, scale = tf.convert_to_tensor(self.shift), tf.convert_to_tensor(self.scale)
         return tf.nn.batch_normalization(x, mean, variance, shift, scale, self.spec.eps)
-
-
-def dropout_origin(exact: bool) -> Origin:
-    """Where dropout comes from."""
-    why = "keras.layers.Dropout draws its own masks"
-    return (
-        Origin("composed", "m·x with the masks that all backends share", why)
-        if exact
-        else Origin("native", "keras.layers", why)
-    )
-
-
-def dropout(spec: Dropout, name: str, exact: bool) -> keras.Layer:
-    """In ``exact`` nothing of its own: the network multiplies by the mask that it is given."""
-    return (
-        keras.layers.Identity(name=name)
-        if exact
-        else keras.layers.Dropout(spec.rate, seed=crc32(name.encode()), name=name)
-    )

@@ -120,7 +120,6 @@ def _muon(spec: Muon) -> Iterable[str]:
         yield "its scale is 0.2√max(inputs, outputs)"
     if spec.eps != 1e-7:
         yield "its ε is 1e-7"
-    yield "it leaves embeddings to its Adam"
     yield "its Adam for other tensors has ε-hat before the bias correction"
 
 
@@ -208,6 +207,7 @@ def _native(spec: Optimizer, rate: Rate, number: type[float], shared: dict[str, 
                 momentum=number(spec.momentum),
                 ns_steps=spec.iterations,
                 nesterov=spec.nesterov,
+                exclude_embeddings=False,
                 rms_rate=None if spec.scale == "none" else 0.2,
                 # Left out, either would be 0.004.
                 **({"weight_decay": None} | shared),
