@@ -75,7 +75,7 @@ def show(name: str) -> None:
         raise InvalidInput(f"show takes a name, not a file: {name}")
     if name in studies.STUDIES:
         print(to_toml(studies.STUDIES[name]), end="")
-    elif name in catalogue.CATALOGUE:
+    elif name.partition("[")[0] in catalogue.CATALOGUE:
         print(to_toml(find_case(name)), end="")
     else:
         raise unknown("problem or study", name, (*studies.STUDIES, *catalogue.CATALOGUE))

@@ -1,8 +1,8 @@
 """Inline grids: the grammar in which the command line and studies name pieces.
 
 ``adam[lr=[1e-3,1e-2],eps=1e-7]`` names two optimizers; ``global_norm[0.5]`` gives the first field by position;
-``warm_up[steps=10,then=cosine]`` nests; ``l2[0.01,on=(dense1.weight)]`` gives a tuple. Commas at the top separate
-selections: ``none,global_norm[1.0]``.
+``warm_up[steps=10,then=cosine]`` nests; ``l2[0.01,on=(dense1.weight)]`` gives a tuple; ``adding[length=100]`` changes a
+problem's data set. Commas at the top separate selections: ``none,global_norm[1.0]``.
 """
 
 import itertools
@@ -19,6 +19,7 @@ from harness.spec.recipe import CLIPS, DECAYS, PENALTIES, Clip, Decay, Penalty
 from harness.spec.schedules import SCHEDULES, Schedule
 from harness.spec.stopping import STOPPINGS, Stopping
 
+DATA_FIELDS = ("length", "samples", "training", "scaling", "validation", "test", "split_seed")
 _TOKEN = re.compile(r"\s*([\[\](),=]|[^\s\[\](),=]+)")
 
 
@@ -76,6 +77,25 @@ def stopping(text: str) -> Stopping:
 def names(texts: Sequence[str]) -> list[str]:
     """Plain names, each text a comma-separated list."""
     return [name.strip() for text in texts for name in text.split(",") if name.strip()]
+
+
+def problems(texts: Sequence[str]) -> list[str]:
+    """Problems, one a name: the catalogue's, with fields of their data set (``adding[length=[50,100]]``), and files."""
+    found = []
+    for text in texts:
+        if "[" not in text:
+            found += names([text])
+            continue
+        for name, arguments in _expanded([text]):
+            given = ",".join(f"{field}={value.name}" if field else value.name for field, value in arguments)
+            found.append(f"{name}[{given}]" if given else name)
+    return found
+
+
+def with_data_fields(text: str) -> tuple[str, dict[str, Any]]:
+    """A problem's name and the fields given for its data set."""
+    ((name, arguments),) = _expanded([text])
+    return name, _named(name, "the data of problem", lambda _: DATA_FIELDS, arguments)
 
 
 def _piece(kind: str, kinds: Sequence[type[Any]], name: str, arguments: tuple[tuple[str | None, Any], ...]) -> Any:

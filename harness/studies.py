@@ -8,7 +8,10 @@ from msgspec.structs import replace
 
 from harness import selectors
 from harness.errors import InvalidInput
-from harness.problems.catalogue import CATALOGUE
+from harness.problems.cases import architectures as architecture_cases
+from harness.problems.cases import failing, memory, worked
+from harness.problems.cases import functions as functions_cases
+from harness.spec.cell import Case
 from harness.spec.job import Agreement, Convergence, FirstCall, Speed
 from harness.spec.optimizers import LBFGS, OPTIMIZERS
 from harness.spec.problem import RandomGradients
@@ -56,7 +59,9 @@ AGREEMENT: dict[Cover, str] = {"short": "agreement", "pairs": "agreement-all", "
 Row = tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...], tuple[str, ...], tuple[str, ...], tuple[str, ...]]
 SEQUENCES = ("random-gradients", "random-gradients-1e-4")
 BOWLS = ("quadratic-100", "noisy-quadratic")
-UPDATES, TRAINING_STEPS = 20, 100
+UPDATES, TRAINING_STEPS, DEEP_STEPS = 20, 100, 50
+ARCHITECTURES = (*architecture_cases.CASES, *memory.CASES)
+CASES = (*worked.CASES, *functions_cases.CASES)
 EPOCHS = 5  # of the quickstart: 155 steps
 
 
@@ -96,11 +101,28 @@ def functions() -> Study:
 
 def worked_cases() -> Study:
     """Every dense case as its source gives it."""
-    dense = tuple(name for name, case in CATALOGUE.items() if case.problem.spelling() == "network")
     return Study(
         "worked-cases",
         "every worked case with its own recipe and budget, three seeds, exact in float64",
-        (Grid(Convergence(), dense, precisions=("float64",), seeds=3),),
+        (Grid(Convergence(), _names(worked.CASES), precisions=("float64",), seeds=3),),
+    )
+
+
+def architectures() -> Study:
+    """Convolutional, recurrent and attention networks, and the long-memory tasks, as shipped."""
+    return Study(
+        "architectures",
+        "convolutional, recurrent and attention networks and long-memory tasks, as shipped, three seeds",
+        (Grid(Convergence(), _names(ARCHITECTURES), implementation="shipped", seeds=3),),
+    )
+
+
+def remedies() -> Study:
+    """Networks that do not train, beside what makes each of them train."""
+    return Study(
+        "remedies",
+        "networks whose gradients vanish or explode, and beside each its remedies, as shipped, three seeds",
+        (Grid(Convergence(), _names(failing.CASES), implementation="shipped", seeds=3),),
     )
 
 
@@ -130,9 +152,15 @@ def agreement(cover: Cover = "short", backends: tuple[str, ...] = (), optimizers
         for (decays, problems), chosen in _groups(optimizers or PLAIN).items():
             row = (chosen, problems, EVERY_CLIP, EVERY_PENALTY, decays, EVERY_SCHEDULE)
             grids += _beside_reference(_grid(updates, row, backends))
-    real = tuple(name for name, case in CATALOGUE.items() if not isinstance(case.problem, RandomGradients))
-    grids += _beside_reference(Grid(Agreement(), real, backends=backends, steps=TRAINING_STEPS))
+    dense = tuple(case.name for case in CASES if not isinstance(case.problem, RandomGradients))
+    grids += _beside_reference(Grid(Agreement(), dense, backends=backends, steps=TRAINING_STEPS))
+    deep = _names((*ARCHITECTURES, *failing.CASES))
+    grids += _beside_reference(Grid(Agreement(), deep, backends=backends, steps=DEEP_STEPS))
     return Study(AGREEMENT[cover], "every backend against the reference", tuple(grids))
+
+
+def _names(cases: Sequence[Case]) -> tuple[str, ...]:
+    return tuple(case.name for case in cases)
 
 
 def _pairs(variants: tuple[str, ...], axes: Sequence[Sequence[str]]) -> list[Row]:
@@ -177,4 +205,6 @@ def _beside_reference(grid: Grid) -> tuple[Grid, Grid]:
     return double, replace(double, measure=replace(grid.measure, ulp=True), backends=("reference",))
 
 
-STUDIES: dict[str, Study] = {study.name: study for study in (quickstart(), functions(), worked_cases())}
+STUDIES: dict[str, Study] = {
+    study.name: study for study in (quickstart(), functions(), worked_cases(), architectures(), remedies())
+}

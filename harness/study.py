@@ -117,7 +117,7 @@ def select(study: Study, threads: int = DEFAULT_THREADS, pythons: Mapping[str, s
 def cells(grid: Grid) -> list[Cell]:
     """Every cell of a grid, checked against the problem."""
     found = []
-    for name in selectors.names(grid.problems):
+    for name in selectors.problems(grid.problems):
         case = find_case(name)
         task = tasks.make(case.problem)
         length = budget(grid, case)
@@ -158,10 +158,17 @@ def recipes(grid: Grid, case: Case) -> list[Recipe]:
 
 
 def find_case(name: str) -> Case:
-    """A problem by its catalogue name, or a case in a TOML file (what ``show`` prints)."""
+    """A problem by its catalogue name, changed where fields of its data set are given, or a case in a TOML file."""
     if name.endswith(".toml"):
         return _beside(_read(Case, name), Path(name).parent)
-    return catalogue.case(name)
+    if "[" not in name:
+        return catalogue.case(name)
+    known, given = selectors.with_data_fields(name)
+    case = catalogue.case(known)
+    if not isinstance(case.problem, Network):
+        raise InvalidInput(f"{name}: {known} has no data set whose fields could be given")
+    data = msgspec.structs.replace(case.problem.data, **given)
+    return msgspec.structs.replace(case, name=name, problem=msgspec.structs.replace(case.problem, data=data))
 
 
 def _beside(case: Case, folder: Path) -> Case:

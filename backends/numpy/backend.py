@@ -1,6 +1,6 @@
 """NumPy opened in this process."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
@@ -9,7 +9,10 @@ from backends.numpy.trainer import NumpyTrainer
 from backends.reference.backend import blas
 from harness.backend import Origin, Parameters, Plan
 from harness.problems.task import Task
+from harness.spec.activations import Gelu
 from harness.spec.cell import Cell
+from harness.spec.layers import Dropout, Layer, Residual
+from harness.spec.problem import Network
 
 
 class NumpyBackend:
@@ -25,8 +28,23 @@ class NumpyBackend:
         return blas()
 
     def plan(self, cell: Cell, parameters: tuple[str, ...]) -> Plan:
-        pieces = ("model", "loss", "optimizer", "clip", "penalty", "decay", "schedule")
-        return dict.fromkeys(pieces, Origin("native", "NumPy"))
+        pieces = ("loss", "optimizer", "clip", "penalty", "decay", "schedule")
+        return {"model": _of_model(cell), **dict.fromkeys(pieces, Origin("native", "NumPy"))}
 
     def trainer(self, cell: Cell, task: Task, start: Parameters, steps: int, observe: bool) -> NumpyTrainer:
         return NumpyTrainer(cell, task, start, steps, observe)
+
+
+def _of_model(cell: Cell) -> Origin:
+    layers = list(_all(cell.problem.model)) if isinstance(cell.problem, Network) else []
+    by = "NumPy, scipy.special.ndtr" if Gelu("exact") in layers else "NumPy"
+    drops = cell.implementation == "shipped" and any(isinstance(layer, Dropout) for layer in layers)
+    return Origin("native", by, "dropout's masks are from NumPy's own generator" if drops else "")
+
+
+def _all(model: tuple[Layer, ...]) -> Iterator[Layer]:
+    """The layers of a model, and those inside them."""
+    for layer in model:
+        yield layer
+        if isinstance(layer, Residual):
+            yield from _all(layer.layers)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from backends.numpy.flat import Array
-from backends.numpy.layers import Pair
+from backends.numpy.tape import Pair
 from harness.problems.task import Task
 from harness.spec.problem import Beale, Function, NoisyQuadratic, Quadratic, RandomGradients, Rosenbrock
 

@@ -1,154 +1,202 @@
-"""Layers as tapes: lists of NumPy calls, bound to their buffers once for a batch size and then only called.
+"""Networks as tapes: layer after layer bound to its buffers, forward and backward."""
 
-Nothing is looked up, decided or allocated in the loop. Outputs are given as last positional argument, where NumPy
-lets us: a ``partial`` with keywords takes a slower way, worth 5 % of a step of a small network.
-"""
-
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
+from backends.numpy import activations, attention, convolution, normalisation, recurrent
 from backends.numpy.flat import Array
-from harness.spec.activations import Elu, LeakyRelu, Linear, Relu, Sigmoid, Tanh
+from backends.numpy.normalisation import Moments
+from backends.numpy.tape import Own, Pair, Tape, Tapes, pair, spread, total
+from harness.spec.activations import Linear
 from harness.spec.architecture import names, output_shape
-from harness.spec.layers import Dense, Flatten, Layer
+from harness.spec.layers import (
+    GRU,
+    LSTM,
+    Attention,
+    AveragePool,
+    BatchNorm,
+    Conv2D,
+    Dense,
+    Dropout,
+    Embedding,
+    Flatten,
+    GlobalAveragePool,
+    Layer,
+    LayerNorm,
+    MaxPool,
+    Position,
+    Reshape,
+    Residual,
+    SimpleRNN,
+)
 
-Tape = list[Callable[[], object]]
+FEW = 64  # rows of an embedding whose gradient is faster as a matrix product
 
 
-class Pair(NamedTuple):
-    """Values, and d: the gradient of the loss with respect to them."""
+class Setting(NamedTuple):
+    """What a network is bound to beside its inputs; ``masks`` and ``average`` are filled when it is built to train."""
 
-    value: Array
-    d: Array
-
-
-class Tapes(NamedTuple):
-    """Outputs from inputs, and the gradients of inputs and parameters from that of the outputs."""
-
-    forward: Tape
-    backward: Tape
+    parameters: Mapping[str, Pair]
+    running: Mapping[str, Moments]  # of batch norms, by the layers' names
+    training: bool
+    masks: dict[str, Array]  # m/(1 − p) of dropouts, by the layers' names, to be written before each pass
+    average: Tape  # of batch norms: what a training step adds to the running moments
 
 
-def build(model: tuple[Layer, ...], inputs: Pair, parameters: Mapping[str, Pair]) -> tuple[Tapes, Pair]:
-    """The tapes of a model, and its outputs. Backward ends at the first layer that has parameters."""
+def build(
+    model: tuple[Layer, ...], x: Pair, at: Setting, within: str = "", backpropagates: bool = False
+) -> tuple[Tapes, Pair]:
+    """The tapes of a model, and its outputs.
+
+    Backward ends at the first layer that has parameters; inside a residual, if ``backpropagates``, at x.
+    """
     forward: Tape = []
     backward: Tape = []
-    x, trained = inputs, False
-    for name, layer in zip(names(model), model, strict=True):
-        samples, *shape = x.value.shape
-        y = _pair((samples, *output_shape(layer, tuple(shape))), x.value.dtype)
-        match layer:
-            case Linear() | Flatten():
-                x = Pair(x.value.reshape(y.value.shape), x.d.reshape(y.value.shape))
-                continue
-            case Dense():
-                tapes = dense(x, y, parameters[f"{name}.weight"], parameters.get(f"{name}.bias"), trained)
-                trained = True
-            case Relu():
-                tapes = relu(x, y)
-            case LeakyRelu(slope=slope):
-                tapes = leaky_relu(x, y, slope)
-            case Elu(alpha=alpha):
-                tapes = elu(x, y, alpha)
-            case Sigmoid():
-                tapes = sigmoid(x, y)
-            case Tanh():
-                tapes = tanh(x, y)
+    for name, layer in zip(names(model, within), model, strict=True):
+        own = {role.removeprefix(f"{name}."): w for role, w in at.parameters.items() if role.startswith(f"{name}.")}
+        tapes, x = bind(layer, name, x, own, at, backpropagates)
+        backpropagates = backpropagates or bool(own)
         forward = forward + tapes.forward
-        backward = tapes.backward + backward if trained else []
-        x = y
+        backward = tapes.backward + backward if backpropagates else []
     return Tapes(forward, backward), x
 
 
-def _pair(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Pair:
-    return Pair(np.empty(shape, dtype), np.empty(shape, dtype))
+def bind(layer: Layer, name: str, x: Pair, own: Own, at: Setting, backpropagates: bool) -> tuple[Tapes, Pair]:
+    """One layer's tapes and outputs; the gradient of x only where a layer below needs it."""
+    samples, *inputs = x.value.shape
+    shape = (samples, *output_shape(layer, tuple(inputs)))
+    dtype = x.value.dtype
+    match layer:
+        case Linear() | Flatten() | Reshape():
+            return Tapes([], []), x.reshape(*shape)
+        case Dropout():
+            return dropout(name, x, at)
+        case Residual():
+            return residual(layer, name, x, at, backpropagates)
+        case Position():
+            return position(x, own["weight"])
+        case BatchNorm():
+            return batch_norm(layer, name, x, own, at, backpropagates)
+    y = pair(shape, dtype)
+    match layer:
+        case Dense():
+            tapes = dense(x, y, own["weight"], own.get("bias"), backpropagates)
+        case Conv2D(kernel=(1, 1), strides=(1, 1)):
+            tapes = dense(x, y, own["weight"].rows(), own.get("bias"), backpropagates)
+        case Conv2D():
+            tapes = convolution.convolution(layer, x, y, own, backpropagates)
+        case MaxPool() | AveragePool():
+            tapes = convolution.pool(layer, x, y)
+        case GlobalAveragePool():
+            tapes = global_average_pool(x, y)
+        case Embedding():
+            tapes = embedding(x, y, own["weight"])
+        case SimpleRNN() | LSTM() | GRU():
+            tapes = recurrent.recurrent(layer, x, y, own, backpropagates)
+        case Attention():
+            tapes = attention.attention(layer, x, y, own, backpropagates)
+        case LayerNorm():
+            tapes = normalisation.layer_norm(layer, x, y, own, backpropagates)
+        case _:
+            tapes = activations.activation(layer, x, y)
+    return tapes, y
 
 
 def dense(x: Pair, y: Pair, weight: Pair, bias: Pair | None, backpropagates: bool) -> Tapes:
-    """y = xW + b; the gradient of x only where a layer below needs it."""
-    forward: Tape = [partial(np.dot, x.value, weight.value, y.value)]
-    backward: Tape = [partial(np.dot, x.value.T, y.d, weight.d)]
+    """y = xW + b along the last axis."""
+    inputs, outputs = x.rows(), y.rows()
+    forward: Tape = [partial(np.dot, inputs.value, weight.value, outputs.value)]
+    backward: Tape = [partial(np.dot, inputs.value.T, outputs.d, weight.d)]
     if bias is not None:
-        ones = np.ones(len(x.value), x.value.dtype)
-        forward.append(partial(np.add, y.value, bias.value, y.value))
-        backward.append(partial(np.dot, ones, y.d, bias.d))  # the sum over samples, faster than np.sum
+        added, spreading = spread(bias.value, y.value)
+        forward += [*spreading, partial(np.add, y.value, added, y.value)]
+        backward += total(outputs.d, bias.d)
     if backpropagates:
-        backward.append(partial(np.dot, y.d, weight.value.T, x.d))
+        backward.append(partial(np.dot, outputs.d, weight.value.T, inputs.d))
     return Tapes(forward, backward)
 
 
-def relu(x: Pair, y: Pair) -> Tapes:
-    """max(x, 0)."""
-    zero, positive = np.zeros((), x.value.dtype), np.empty(x.value.shape, np.bool_)
-    return Tapes(
-        [partial(np.maximum, x.value, zero, out=y.value)],
-        [partial(np.greater, x.value, zero, positive), partial(np.multiply, y.d, positive, x.d)],
-    )
+def residual(layer: Residual, name: str, x: Pair, at: Setting, backpropagates: bool) -> tuple[Tapes, Pair]:
+    """y = x + f(x): the gradient of x is that through f and that of y. f's outputs and y share one gradient."""
+    inner, f = build(layer.layers, x, at, name, backpropagates)
+    y = Pair(np.empty_like(x.value), f.d)
+    backward = inner.backward
+    if np.may_share_memory(f.d, x.d):  # f is views of x alone, and would overwrite the gradient of y
+        y = pair(x.value.shape, x.value.dtype)
+        backward = [partial(np.copyto, f.d, y.d), *backward]
+    if backpropagates:
+        backward = [*backward, partial(np.add, x.d, y.d, x.d)]
+    return Tapes([*inner.forward, partial(np.add, x.value, f.value, y.value)], backward), y
 
 
-def leaky_relu(x: Pair, y: Pair, slope: float) -> Tapes:
-    """x where x > 0, else slope·x."""
-    positive = np.empty(x.value.shape, np.bool_)
-    return Tapes(
-        [
-            partial(np.greater, x.value, 0, positive),
-            partial(np.multiply, x.value, slope, y.value),
-            partial(np.copyto, y.value, x.value, "same_kind", positive),
-        ],
-        [partial(np.multiply, y.d, slope, x.d), partial(np.copyto, x.d, y.d, "same_kind", positive)],
-    )
+def position(x: Pair, weight: Pair) -> tuple[Tapes, Pair]:
+    """y = x + W; the gradient of y is that of x, and its sum over samples that of W."""
+    y = Pair(np.empty_like(x.value), x.d)
+    forward: Tape = [partial(np.add, x.value, weight.value, y.value)]
+    return Tapes(forward, total(y.d.reshape(len(y.d), -1), weight.d.reshape(-1))), y
 
 
-def elu(x: Pair, y: Pair, alpha: float) -> Tapes:
-    """x where x > 0, else α(eˣ − 1), of derivative y + α."""
-    positive = np.empty(x.value.shape, np.bool_)
-    return Tapes(
-        [
-            partial(np.greater, x.value, 0, positive),
-            partial(np.expm1, x.value, y.value),
-            partial(np.multiply, y.value, alpha, y.value),
-            partial(np.copyto, y.value, x.value, "same_kind", positive),
-        ],
-        [
-            partial(np.add, y.value, alpha, x.d),
-            partial(np.multiply, x.d, y.d, x.d),
-            partial(np.copyto, x.d, y.d, "same_kind", positive),
-        ],
-    )
-
-
-def sigmoid(x: Pair, y: Pair) -> Tapes:
-    """σ(x), of derivative (1 − y)y."""
-    return Tapes(
-        logistic(x.value, y.value),
-        [
-            partial(np.subtract, 1, y.value, x.d),
-            partial(np.multiply, x.d, y.value, x.d),
-            partial(np.multiply, x.d, y.d, x.d),
-        ],
-    )
-
-
-def tanh(x: Pair, y: Pair) -> Tapes:
-    """The hyperbolic tangent, of derivative 1 − y²."""
-    return Tapes(
-        [partial(np.tanh, x.value, y.value)],
-        [
-            partial(np.multiply, y.value, y.value, x.d),
-            partial(np.subtract, 1, x.d, x.d),
-            partial(np.multiply, x.d, y.d, x.d),
-        ],
-    )
-
-
-def logistic(x: Array, out: Array) -> Tape:
-    """σ(x) = 1/(1 + e⁻ˣ)."""
-    return [
-        partial(np.negative, x, out),
-        partial(np.exp, out, out),
-        partial(np.add, out, 1, out),
-        partial(np.reciprocal, out, out),
+def embedding(x: Pair, y: Pair, weight: Pair) -> Tapes:
+    """y = W[x]; each row of W gets the δ of all the places where it was looked up."""
+    vocabulary, units = weight.value.shape
+    tokens = np.empty(x.value.shape, np.intp)
+    forward: Tape = [
+        partial(np.copyto, tokens, x.value, "unsafe"),
+        partial(weight.value.take, tokens, 0, y.value, "clip"),
     ]
+    deltas, number = y.rows().d, tokens.size
+    if vocabulary <= FEW:
+        active = np.empty((number, vocabulary), y.d.dtype)
+        places, rows, flat = np.empty(number, np.intp), np.arange(number) * vocabulary, active.reshape(-1)
+        return Tapes(
+            forward,
+            [
+                partial(active.fill, 0),
+                partial(np.add, rows, tokens.reshape(-1), places),
+                partial(flat.__setitem__, places, 1),
+                partial(np.dot, active.T, deltas, weight.d),
+            ],
+        )
+    elements = np.empty((number, units), np.intp)
+    return Tapes(
+        forward,
+        [
+            partial(np.multiply, tokens.reshape(-1, 1), units, elements),
+            partial(np.add, elements, np.arange(units), elements),
+            partial(weight.d.fill, 0),
+            partial(np.add.at, weight.d.reshape(-1), elements.reshape(-1), deltas.reshape(-1)),
+        ],
+    )
+
+
+def global_average_pool(x: Pair, y: Pair) -> Tapes:
+    """The mean over all axes but the last."""
+    samples, features = y.value.shape
+    places = x.reshape(samples, -1, features)
+    share = np.array(1 / places.value.shape[1], x.value.dtype)
+    return Tapes(
+        [partial(np.add.reduce, places.value, 1, None, y.value), partial(np.multiply, y.value, share, y.value)],
+        [partial(np.multiply, y.d[:, None], share, places.d)],
+    )
+
+
+def dropout(name: str, x: Pair, at: Setting) -> tuple[Tapes, Pair]:
+    """y = x·mask in training, else x."""
+    if not at.training:
+        return Tapes([], []), x
+    y = pair(x.value.shape, x.value.dtype)
+    mask = at.masks[name] = np.empty_like(x.value)
+    return Tapes([partial(np.multiply, x.value, mask, y.value)], [partial(np.multiply, y.d, mask, x.d)]), y
+
+
+def batch_norm(layer: BatchNorm, name: str, x: Pair, own: Own, at: Setting, backpropagates: bool) -> tuple[Tapes, Pair]:
+    """By the batch's moments in training, which the running ones follow, else by these."""
+    y = pair(x.value.shape, x.value.dtype)
+    if not at.training:
+        return Tapes(normalisation.normalised_by(layer, x, y, own, at.running[name]), []), y
+    tapes, batch = normalisation.batch_norm(layer, x, y, own, backpropagates)
+    at.average.extend(normalisation.averaged(layer, at.running[name], batch, len(x.rows().value)))
+    return tapes, y

@@ -1,19 +1,21 @@
 """What is differentiated: the problem's mean loss, bound to the parameters and to buffers for one batch size."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import numpy as np
 
 from backends.numpy import functions, layers, losses
 from backends.numpy.flat import Array, Flat
-from backends.numpy.layers import Pair, Tape
+from backends.numpy.layers import Setting
+from backends.numpy.normalisation import Moments
+from backends.numpy.tape import Pair, Tape
 from harness.problems.task import Task
 from harness.spec.problem import Network
 
 
 class Objective(NamedTuple):
-    """The loss on the batch that lies in the buffers x and y, as tapes."""
+    """The loss on the batch that lies in the buffers x and y, as tapes; in training, with the masks in ``masks``."""
 
     x: Array
     y: Array
@@ -21,6 +23,8 @@ class Objective(NamedTuple):
     forward: Tape
     value: Callable[[], float]
     backward: Tape
+    masks: Mapping[str, Array]
+    average: Tape
 
     def loss(self) -> float:
         """The loss; an analytic function writes its gradient too."""
@@ -33,13 +37,29 @@ class Objective(NamedTuple):
         for operation in self.backward:
             operation()
 
+    def remember(self) -> None:
+        """After ``loss``, have the running moments follow the batch's."""
+        for operation in self.average:
+            operation()
 
-def bind(task: Task, w: Flat, g: Flat, x: Array, y: Array) -> Objective:
-    """The objective at the parameters w, with its gradient in g."""
-    problem = task.problem
-    if not isinstance(problem, Network):
-        return Objective(x, y, x, [], functions.bind(problem, task, Pair(w.vector, g.vector), x), [])
-    parameters = {name: Pair(w.views[name], g.views[name]) for name in w.views}
-    network, outputs = layers.build(problem.model, Pair(x, np.empty_like(x)), parameters)
-    loss = losses.bind(problem.loss, outputs, y)
-    return Objective(x, y, outputs.value, network.forward + loss.forward, loss.value, loss.backward + network.backward)
+
+class Binder(NamedTuple):
+    """What every objective of a run is bound to: the parameters w, their gradient g, the batch norms' moments."""
+
+    task: Task
+    w: Flat
+    g: Flat
+    running: Mapping[str, Moments]
+
+    def bind(self, x: Array, y: Array, training: bool) -> Objective:
+        """The objective on those buffers; not in training dropouts pass on and batch norms take the running moments."""
+        problem, w, g = self.task.problem, self.w, self.g
+        if not isinstance(problem, Network):
+            value = functions.bind(problem, self.task, Pair(w.vector, g.vector), x)
+            return Objective(x, y, x, [], value, [], {}, [])
+        parameters = {name: Pair(w.views[name], g.views[name]) for name in w.views}
+        at = Setting(parameters, self.running, training, {}, [])
+        network, outputs = layers.build(problem.model, Pair(x, np.empty_like(x)), at)
+        loss = losses.bind(problem.loss, outputs, y)
+        forward, backward = network.forward + loss.forward, loss.backward + network.backward
+        return Objective(x, y, outputs.value, forward, loss.value, backward, at.masks, at.average)

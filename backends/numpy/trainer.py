@@ -2,16 +2,22 @@
 
 import numpy as np
 
-from backends.numpy import objective, penalties
+from backends.numpy import penalties
+from backends.numpy.dropout import Drawn, Masks, Shared
 from backends.numpy.flat import Array, Flat
-from backends.numpy.objective import Objective
+from backends.numpy.normalisation import Moments
+from backends.numpy.objective import Binder, Objective
 from backends.numpy.update import Update
 from backends.reference.losses import metric
 from harness.backend import Evaluation, Floats, Integers, Parameters, Steps
 from harness.problems.data import Part
 from harness.problems.task import Task
+from harness.spec.architecture import places
 from harness.spec.cell import Cell
+from harness.spec.layers import BatchNorm, Dropout
 from harness.spec.problem import Network
+
+AT_ONCE = 1024  # samples that a network is evaluated on
 
 
 class NumpyTrainer:
@@ -22,7 +28,12 @@ class NumpyTrainer:
         self.dtype = np.dtype(cell.precision)
         self.w, self.g = Flat(task.shapes, self.dtype), Flat(task.shapes, self.dtype)
         self.parts = {name: self._part(part) for name, part in task.parts.items()}
-        self.objectives: dict[int, Objective] = {}
+        self.objectives: dict[tuple[int, bool], Objective] = {}
+        self.masks: Masks | None = None
+        self.running: dict[str, Moments] = {}
+        if isinstance(task.problem, Network):
+            self._find_layers_with_state(task.problem, cell.implementation)
+        self.binder = Binder(task, self.w, self.g, self.running)
         self.penalty = penalties.penalty(cell.recipe.penalty, self.w, self.g, task.samples)
         self.reset(start)
 
@@ -30,9 +41,23 @@ class NumpyTrainer:
         labels = np.issubdtype(part.y.dtype, np.integer)
         return Part(part.x.astype(self.dtype), part.y.astype(np.intp if labels else self.dtype))
 
+    def _find_layers_with_state(self, network: Network, implementation: str) -> None:
+        found = list(places(network.model, self.task.inputs))
+        if any(isinstance(place.layer, Dropout) for place in found):
+            kind = Shared if implementation == "exact" else Drawn
+            self.masks = kind(network.model, self.task.inputs)
+        for place in found:
+            if isinstance(place.layer, BatchNorm):
+                self.running[place.name] = Moments(*np.empty((2, place.inputs[-1]), self.dtype))
+
     def reset(self, start: Parameters) -> None:
         for name, view in self.w.views.items():
             view[...] = start[name]
+        for mean, variance in self.running.values():
+            mean.fill(0)
+            variance.fill(1)
+        if self.masks is not None:
+            self.masks.reset()
         self.update = Update(self.recipe, self.w, self.g, self.steps)
 
     def rescale(self, factor: float) -> None:
@@ -42,9 +67,11 @@ class NumpyTrainer:
     def train(self, order: Integers) -> Steps:
         steps, batch = order.shape
         seen, penalised, norms = np.zeros(steps), np.zeros(steps), np.zeros((steps, len(self.w.views)))
-        on, penalty, update = self._objective(batch), self.penalty, self.update
+        on, penalty, update, masks = self._objective(batch), self.penalty, self.update, self.masks
         for i, row in enumerate(order.astype(np.intp)):
             self._load(on, row)
+            if masks is not None:
+                masks.write(on.masks, update.t)
             seen[i] = on.loss()
             on.differentiate()
             if penalty is not None:
@@ -52,12 +79,16 @@ class NumpyTrainer:
             if self.observe:
                 norms[i] = self._norms()
             update()
+            if on.average:
+                on.remember()
         return Steps(seen, penalised, norms if self.observe else None)
 
     @np.errstate(all="ignore")
     def gradients(self, indices: Integers) -> Parameters:
         on = self._objective(len(indices))
         self._load(on, indices.astype(np.intp))
+        if self.masks is not None:
+            self.masks.peek(on.masks, self.update.t)
         on.loss()
         on.differentiate()
         if self.penalty is not None:
@@ -66,24 +97,40 @@ class NumpyTrainer:
 
     @np.errstate(all="ignore")
     def evaluate(self, part: str) -> Evaluation:
-        x, y = self.parts[part]
-        on, problem = self._objective(len(x)), self.task.problem
-        on.x[...], on.y[...] = x, y
         w = self.w.vector.copy()
         self.w.vector[...] = self.update.evaluated_at()
-        loss = on.loss()
+        evaluation = self._evaluate(self.parts[part])
         self.w.vector[...] = w
-        return Evaluation(loss, metric(problem.loss, on.outputs, y) if isinstance(problem, Network) else None)
+        return evaluation
+
+    def _evaluate(self, part: Part) -> Evaluation:
+        """At the present w. Networks some samples at a time, so that buffers stay small."""
+        (x, y), problem = part, self.task.problem
+        if not isinstance(problem, Network):
+            return Evaluation(self._inferred(x, y).loss(), None)
+        loss, outputs = 0.0, []
+        for first in range(0, len(x), AT_ONCE):
+            on = self._inferred(x[first : first + AT_ONCE], y[first : first + AT_ONCE])
+            loss += on.loss() * (len(on.x) / len(x) if problem.loss.reduction == "mean" else 1)
+            outputs.append(on.outputs.copy())
+        return Evaluation(loss, metric(problem.loss, np.concatenate(outputs), y))
+
+    def _inferred(self, x: Array, y: Array) -> Objective:
+        """The objective in inference, with these samples in its buffers."""
+        on = self._objective(len(x), training=False)
+        on.x[...], on.y[...] = x, y
+        return on
 
     def parameters(self) -> Parameters:
         return _copied(self.w)
 
-    def _objective(self, batch: int) -> Objective:
-        """The problem bound to buffers for that many samples, made once."""
-        if batch not in self.objectives:
+    def _objective(self, batch: int, training: bool = True) -> Objective:
+        """The problem bound to buffers for that many samples, made once; apart for inference where that differs."""
+        training = training or not (self.masks or self.running)
+        if (batch, training) not in self.objectives:
             x, y = (np.empty((batch, *a.shape[1:]), a.dtype) for a in self.parts["training"])
-            self.objectives[batch] = objective.bind(self.task, self.w, self.g, x, y)
-        return self.objectives[batch]
+            self.objectives[batch, training] = self.binder.bind(x, y, training)
+        return self.objectives[batch, training]
 
     def _load(self, on: Objective, row: Array) -> None:
         x, y = self.parts["training"]

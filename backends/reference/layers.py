@@ -114,7 +114,7 @@ def forward(layer: Layer, name: str, theta: Own, x: Floats, at: Pass) -> Floats:
         case Reshape(shape=shape):
             return x.reshape(len(x), *shape)
         case Embedding():
-            return theta["weight"][x.astype(int)]
+            return np.asarray(theta["weight"][x.astype(int)])
         case Position():
             return x + theta["weight"]
         case SimpleRNN() | LSTM() | GRU():

@@ -32,12 +32,12 @@ def terms(spec: Loss, z: Floats, y: Targets) -> Floats:
         case MeanSquaredError():
             return np.asarray((z - y) ** 2)
         case MeanAbsoluteError():
-            return np.abs(z - y)
+            return np.asarray(np.abs(z - y))
         case Huber(delta=delta):
             r = np.abs(z - y)
-            return np.where(r <= delta, r**2 / 2, delta * (r - delta / 2))
+            return np.asarray(np.where(r <= delta, r**2 / 2, delta * (r - delta / 2)))
         case CrossEntropy():
-            return -np.sum(distribution(y, z) * log_softmax(z), axis=-1)
+            return np.asarray(-np.sum(distribution(y, z) * log_softmax(z), axis=-1))
         case BinaryCrossEntropy():
             return (1 - y) * softplus(z) + y * softplus(-z)
 
@@ -50,10 +50,10 @@ def slopes(spec: Loss, z: Floats, y: Targets) -> Floats:
         case MeanAbsoluteError():
             return np.asarray(np.sign(z - y))
         case Huber(delta=delta):
-            return np.minimum(np.maximum(z - y, -delta), delta)
+            return np.asarray(np.minimum(np.maximum(z - y, -delta), delta))
         case CrossEntropy():
             p = distribution(y, z)
-            return p.sum(axis=-1, keepdims=True) * softmax(z) - p
+            return np.asarray(p.sum(axis=-1, keepdims=True) * softmax(z) - p)
         case BinaryCrossEntropy():
             return np.asarray((1 - y) * sigmoid(z) - y * sigmoid(-z))
 

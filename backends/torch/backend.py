@@ -4,12 +4,14 @@ from collections.abc import Mapping
 
 import torch
 
-from backends.torch import clips, decays, optimizers, schedules
+from backends.torch import clips, decays, layers, losses, optimizers, schedules
 from backends.torch.trainer import TorchTrainer
 from harness.backend import Origin, Parameters, Plan
 from harness.errors import Unsupported
+from harness.problems import data
 from harness.problems.task import Task
 from harness.spec.cell import Cell
+from harness.spec.problem import Network
 
 
 class TorchBackend:
@@ -34,14 +36,17 @@ class TorchBackend:
     def plan(self, cell: Cell, parameters: tuple[str, ...]) -> Plan:
         if cell.device == "cuda" and not cuda():
             raise Unsupported("device cuda: this PyTorch sees no GPU")
-        exact, recipe = cell.implementation == "exact", cell.recipe
+        exact, recipe, problem = cell.implementation == "exact", cell.recipe, cell.problem
+        model, loss = Origin("native", "torch.nn"), Origin("native", "torch.nn.functional")
+        if isinstance(problem, Network):
+            model, loss = layers.origin(problem.model, data.shape(problem.data)[1:], exact), losses.origin(problem.loss)
         return {
-            "model": Origin("native", "torch.nn"),
-            "loss": Origin("native", "torch.nn.functional"),
-            "optimizer": optimizers.origin(recipe, exact),
+            "model": model,
+            "loss": loss,
+            "optimizer": optimizers.origin(cell),
             "clip": clips.origin(recipe.clip, exact),
             "penalty": Origin("composed", "autograd of Σ|w|, Σw²", "torch has no penalty on a loss"),
-            "decay": decays.origin(recipe, exact),
+            "decay": decays.origin(cell),
             "schedule": schedules.origin(recipe.schedule, exact),
         }
 

@@ -6,6 +6,7 @@ from torch import nn
 
 from backends.torch import optimizers
 from harness.backend import Origin
+from harness.spec.cell import Cell
 from harness.spec.optimizers import (
     SGD,
     Adadelta,
@@ -27,8 +28,9 @@ COUPLING = SGD | Momentum | AdaGrad | RMSProp | Adam | Adadelta | Adamax | NAdam
 DECOUPLING = Adam | NAdam | RAdam | Adafactor | Muon
 
 
-def origin(recipe: Recipe, exact: bool) -> Origin:
+def origin(cell: Cell) -> Origin:
     """Where the decay comes from."""
+    recipe = cell.recipe
     match recipe.decay:
         case NoDecay():
             return Origin("native", "nothing")
@@ -36,14 +38,14 @@ def origin(recipe: Recipe, exact: bool) -> Origin:
             return Origin("composed", "λw inside the formula", "the optimizer is composed")
         case Decoupled(scaled_by="schedule"):
             return Origin("composed", "w − Δ − factor(t)λw", "torch's decoupled decay is scaled by the rate")
-        case Coupled() if is_native(recipe, exact):
+        case Coupled() if is_native(cell):
             return Origin("native", "weight_decay")
-        case Decoupled() if is_native(recipe, exact):
+        case Decoupled() if is_native(cell):
             return Origin("native", _decoupled(recipe))
         case Coupled():
-            return Origin("composed", "g + λw", _why(recipe, exact, "couples"))
+            return Origin("composed", "g + λw", _why(cell, "couples"))
         case Decoupled():
-            return Origin("composed", "w − Δ − ηλw", _why(recipe, exact, "decouples"))
+            return Origin("composed", "w − Δ − ηλw", _why(cell, "decouples"))
 
 
 def _decoupled(recipe: Recipe) -> str:
@@ -58,14 +60,15 @@ def _decoupled(recipe: Recipe) -> str:
             return "decoupled_weight_decay"
 
 
-def _why(recipe: Recipe, exact: bool, verb: str) -> str:
-    made = optimizers.origin(recipe, exact)
+def _why(cell: Cell, verb: str) -> str:
+    made = optimizers.origin(cell)
     return "the optimizer is composed" if made.how == "composed" else f"{made.by} {verb} no decay"
 
 
-def is_native(recipe: Recipe, exact: bool) -> bool:
+def is_native(cell: Cell) -> bool:
     """Whether torch's optimizer applies this decay itself."""
-    if optimizers.origin(recipe, exact).how != "native":
+    recipe = cell.recipe
+    if optimizers.origin(cell).how != "native":
         return False
     match recipe.decay:
         case Coupled():

@@ -1,11 +1,15 @@
 """Optimizers: where each comes from, and ``torch.optim`` where it computes the formula or ships one of that name."""
 
 import math
+from types import UnionType
 from typing import Any
 
 import torch
 
+from backends.torch import layers
 from harness.backend import Origin
+from harness.spec.cell import Cell
+from harness.spec.layers import Conv2D, Embedding, Position
 from harness.spec.optimizers import (
     LAMB,
     LARS,
@@ -28,12 +32,14 @@ from harness.spec.optimizers import (
     ScheduleFree,
     Yogi,
 )
-from harness.spec.recipe import Decay, Decoupled, Recipe
+from harness.spec.problem import Network, Problem
+from harness.spec.recipe import Decay, Decoupled
 from harness.spec.schedules import Constant
 
 
-def origin(recipe: Recipe, exact: bool) -> Origin:
+def origin(cell: Cell) -> Origin:
     """Where the update comes from, and in ``shipped`` how its formula is another."""
+    recipe, exact = cell.recipe, cell.implementation == "exact"
     spec, constant = recipe.optimizer, isinstance(recipe.schedule, Constant)
     match spec:
         case SGD():
@@ -67,9 +73,10 @@ def origin(recipe: Recipe, exact: bool) -> Origin:
         case RAdam():
             return _unless(exact, "torch.optim.RAdam", "radam", "it adds ε̂ to √v, and rectifies where ρₜ > 5")
         case Adafactor():
-            return _adafactor(spec, exact)
+            return _adafactor(spec, exact, _has(cell.problem, Conv2D))
         case Muon():
-            return _unless(exact, "torch.optim.Muon, Adam", "muon", _of_muon(spec))
+            difference = _of_muon(spec, _has(cell.problem, Embedding | Position))
+            return _unless(exact, "torch.optim.Muon, Adam", "muon", difference)
         case Rprop():
             return _rprop(spec, exact, constant)
         case LBFGS():
@@ -110,7 +117,11 @@ def _rmsprop(spec: RMSProp, exact: bool, constant: bool) -> Origin:
             return Origin("native", "torch.optim.RMSprop")
 
 
-def _adafactor(spec: Adafactor, exact: bool) -> Origin:
+def _has(problem: Problem, kinds: type | UnionType) -> bool:
+    return isinstance(problem, Network) and any(isinstance(layer, kinds) for layer in layers.nested(problem.model))
+
+
+def _adafactor(spec: Adafactor, exact: bool, convolves: bool) -> Origin:
     name = "torch.optim.Adafactor"
     match spec:
         case Adafactor(clip=d) if d < 1:
@@ -123,16 +134,20 @@ def _adafactor(spec: Adafactor, exact: bool) -> Origin:
             return _unless(exact, name, "adafactor", "it factors every matrix")
         case Adafactor(eps1=eps1) if eps1:
             return _unless(exact, name, "adafactor", "it keeps V above ε₁² in place of adding ε₁ to g²")
+        case Adafactor() if convolves:
+            return _unless(exact, name, "adafactor", "it factors a convolution's weight over height and width")
         case _:
             return Origin("native", name)
 
 
-def _of_muon(spec: Muon) -> str:
+def _of_muon(spec: Muon, looks_up: bool) -> str:
     differences = ["its Newton-Schulz is in bfloat16, from M/max(‖M‖, ε)"]
     if spec.buffer == "corrected":
         differences.append("its mean is not corrected")
     if spec.scale == "none":
         differences.append("it scales by √max(1, outputs/inputs)")
+    if looks_up and spec.scale != "rms":
+        differences.append("it takes an embedding's or a position's rows for outputs")
     return ", ".join(differences)
 
 

@@ -1,14 +1,20 @@
 """The training loop, as a PyTorch user writes it."""
 
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+
 import torch
 from torch import Tensor, nn
 
-from backends.torch import functions, layers, losses, penalties
+from backends.torch import dropout, functions, layers, losses, normalisation, penalties
+from backends.torch.dropout import Draws, Masked
 from backends.torch.update import Update
 from harness.backend import Evaluation, Floats, Integers, Parameters, Steps
 from harness.problems.data import Part
+from harness.problems.masks import masks
 from harness.problems.task import Task
 from harness.spec.cell import Cell
+from harness.spec.layers import Embedding
 from harness.spec.problem import Network
 
 
@@ -21,7 +27,9 @@ class TorchTrainer:
         self.dtype = torch.float64 if cell.precision == "float64" else torch.float32
         torch.set_default_dtype(self.dtype)
         self.module = self._module().to(self.device)
-        self.named = dict(self.module.named_parameters())
+        self.named = layers.trained(self.module)
+        self.masked = any(isinstance(module, Masked) for module in self.module.modules())
+        self.draws = any(isinstance(module, nn.Dropout) for module in self.module.modules())
         self.weights = list(self.named.values())
         self.parts = {name: self._part(part) for name, part in task.parts.items()}
         self.penalty = penalties.penalty(cell.recipe.penalty, self.named, task.samples)
@@ -30,11 +38,13 @@ class TorchTrainer:
     def _module(self) -> nn.Module:
         problem = self.task.problem
         if isinstance(problem, Network):
-            return layers.build(problem.model, self.task.parts["training"].x.shape[1:])
+            return layers.build(problem.model, self.task.inputs, self.cell.implementation == "exact")
         return functions.Value(problem, self.task)
 
     def _part(self, part: Part) -> tuple[Tensor, Tensor]:
-        x, y = torch.as_tensor(part.x, dtype=self.dtype), torch.as_tensor(part.y)
+        problem = self.task.problem
+        tokens = isinstance(problem, Network) and any(isinstance(layer, Embedding) for layer in problem.model)
+        x, y = torch.as_tensor(part.x, dtype=torch.int64 if tokens else self.dtype), torch.as_tensor(part.y)
         y = y.to(self.dtype) if y.is_floating_point() else y
         return x.to(self.device), y.to(self.device)
 
@@ -47,20 +57,30 @@ class TorchTrainer:
     def reset(self, start: Parameters) -> None:
         # torch.optim keeps scalar state (the step) in the default dtype.
         torch.set_default_dtype(self.dtype)
+        # By default cuDNN rounds what it multiplies in float32 to ten bits of the mantissa.
+        torch.backends.cudnn.allow_tf32 = self.cell.implementation == "shipped"
         for name, parameter in self.named.items():
             parameter.copy_(layers.from_canonical(name, torch.as_tensor(start[name])))
             parameter.grad = None
+        normalisation.forget(self.module)
+        self.random = Draws(self.device) if self.draws else None
         self.update = Update(self.cell, self.named, self.steps)
 
     def rescale(self, factor: float) -> None:
         self.update.rescale(factor)
 
     def train(self, order: Integers) -> Steps:
+        with self._drawing(on=True):
+            return self._train(order)
+
+    def _train(self, order: Integers) -> Steps:
         x, y = self.parts["training"]
         seen: list[Tensor] = []
         penalised: list[Tensor] = []
         norms: list[Tensor] = []
         for row in torch.as_tensor(order, device=self.device).unbind(0):
+            if self.masked:
+                self._mask(len(row))
             loss = self._loss(x[row], y[row])
             seen.append(loss.detach())
             if self.penalty is not None:
@@ -77,23 +97,47 @@ class TorchTrainer:
     def gradients(self, indices: Integers) -> Parameters:
         x, y = self.parts["training"]
         row = torch.as_tensor(indices, device=self.device)
-        loss = self._loss(x[row], y[row])
-        loss = loss if self.penalty is None else loss + self.penalty()
-        gradients = torch.autograd.grad(loss, self.weights)
+        with self._undisturbed(len(row)):
+            loss = self._loss(x[row], y[row])
+            loss = loss if self.penalty is None else loss + self.penalty()
+            gradients = torch.autograd.grad(loss, self.weights)
         return {name: _canonical(name, g) for name, g in zip(self.named, gradients, strict=True)}
 
     @torch.no_grad()
     def evaluate(self, part: str) -> Evaluation:
         x, y = self.parts[part]
         problem = self.task.problem
+        self.module.eval()
         with self.update.evaluated():
             outputs = self.module(x)
+        self.module.train()
         if not isinstance(problem, Network):
             return Evaluation(float(outputs), None)
         return Evaluation(float(losses.loss(problem.loss, outputs, y)), losses.metric(problem.loss, outputs, y))
 
     def parameters(self) -> Parameters:
         return {name: _canonical(name, w.detach()) for name, w in self.named.items()}
+
+    def _mask(self, samples: int) -> None:
+        """Hand in the coming step's dropout masks."""
+        problem = self.task.problem
+        if isinstance(problem, Network):
+            found = masks(problem.model, self.task.inputs, self.update.t, samples)
+            dropout.hand_in(self.module, found, self.weights[0])
+
+    def _drawing(self, on: bool) -> AbstractContextManager[None]:
+        return nullcontext() if self.random is None else self.random.drawing(on)
+
+    @contextmanager
+    def _undisturbed(self, samples: int) -> Iterator[None]:
+        """The coming step, after which running moments and generators are as before."""
+        kept = [values.clone() for values in self.module.buffers()]
+        if self.masked:
+            self._mask(samples)
+        with self._drawing(on=False):
+            yield
+        for values, before in zip(self.module.buffers(), kept, strict=True):
+            values.copy_(before)
 
 
 def _canonical(name: str, values: Tensor) -> Floats:

@@ -21,10 +21,10 @@ class Update:
         self.clip = clips.clipper(recipe.clip, exact, named)
         decay = recipe.decay
         decayed = [] if isinstance(decay, NoDecay) else [named[n] for n in touched(decay.on, named)]
-        own_decay = decays.is_native(recipe, exact) or decays.is_inside(recipe)
+        own_decay = decays.is_native(cell) or decays.is_inside(recipe)
         self.decayed_outside = [] if own_decay else decayed
         groups = decays.groups(recipe, list(named.values()), decayed if own_decay else [])
-        self.native = optimizers.origin(recipe, exact).how == "native"
+        self.native = optimizers.origin(cell).how == "native"
         self.optimizers: tuple[torch.optim.Optimizer, ...] = (
             optimizers.native(recipe.optimizer, groups, decoupled=own_decay and isinstance(decay, Decoupled))
             if self.native

@@ -168,13 +168,23 @@ def _check_targets(problem: Network, made: Shape, targets: np.ndarray) -> None:
         if not labels or made[:-1] != targets.shape[1:] or targets.min() < 0 or made[-1] <= targets.max():
             have = f"labels from {targets.min()} to {targets.max()}" if labels else "targets that are no labels"
             have += f" of shape {targets.shape[1:]}" if targets.ndim > 1 else ""
-            raise InvalidInput(f"cross_entropy needs labels from 0 and an output for each; got {have}, outputs {made}")
+            raise InvalidInput(
+                f"cross_entropy needs labels from 0 and an output for each; got {have}, outputs {made}"
+                + _hint(len(made) > targets.ndim)
+            )
     elif labels or made != targets.shape[1:]:
-        raise InvalidInput(f"{loss.spelling()} needs targets of the outputs' shape {made}")
+        raise InvalidInput(
+            f"{loss.spelling()} needs targets of the outputs' shape {made}; got {targets.shape[1:]}"
+            + _hint(len(made) > targets.ndim - 1)
+        )
     elif isinstance(loss, CrossEntropy) and not (targets.min() >= 0 and np.allclose(targets.sum(axis=-1), 1)):
         raise InvalidInput("cross_entropy with one_hot targets needs distributions: numbers from 0 that sum to 1")
     elif isinstance(loss, BinaryCrossEntropy) and not np.isin(targets, (0.0, 1.0)).all():
         raise InvalidInput("binary_cross_entropy needs targets 0 or 1")
+
+
+def _hint(axes_left: bool) -> str:
+    return ": is a flatten layer missing?" if axes_left else ""
 
 
 def _one_hot(y: np.ndarray, classes: int) -> np.ndarray:

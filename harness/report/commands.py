@@ -119,6 +119,6 @@ def _selected(study: Study) -> dict[Axes, list[tuple[int, list[str]]]]:
 
 def _cases(grid: Grid) -> Iterator[Case]:
     """The grid's problems; a file that is gone selects nothing."""
-    for name in selectors.names(grid.problems):
+    for name in selectors.problems(grid.problems):
         with contextlib.suppress(InvalidInput):
             yield find_case(name)

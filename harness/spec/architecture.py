@@ -150,7 +150,7 @@ def _without_gradient(
         if "key_bias" in roles:
             yield f"{name}.key_bias"
         if isinstance(layer, Dense | Conv2D | Attention | BatchNorm | LayerNorm) and _taken_away(rest):
-            yield from (f"{name}.{role}" for role in roles if role in ("bias", "output_bias", "shift"))
+            yield from (f"{name}.{role}" for role in roles if role in ("bias", "value_bias", "output_bias", "shift"))
         inputs = _output_shape(name, layer, inputs)
 
 

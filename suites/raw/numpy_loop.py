@@ -1,18 +1,24 @@
 """NumPy: all parameters in one flat vector, every buffer made once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
 BATCH = 32
+Start = Mapping[str, np.ndarray]
 
 
-def make(x: np.ndarray, y: np.ndarray, start: list[np.ndarray]) -> Callable[[np.ndarray], np.ndarray]:
+ARCHITECTURES = ("mlp",)  # what a hand would write in NumPy; for the others there is no loop to be compared with
+
+
+def make(architecture: str, x: np.ndarray, y: np.ndarray, start: Start) -> Callable[[np.ndarray], np.ndarray]:
     """A function that trains on rows of ``BATCH`` indices and returns the losses."""
+    assert architecture in ARCHITECTURES
+    first = list(start.values())
     inputs, labels = x.astype(np.float32), y.astype(np.intp)
-    w = np.concatenate([values.ravel() for values in start]).astype(np.float32)
+    w = np.concatenate([values.ravel() for values in first]).astype(np.float32)
     g, m, v, scratch = np.empty_like(w), np.zeros_like(w), np.zeros_like(w), np.empty_like(w)
-    (w1, b1, w2, b2, w3, b3), (g1, c1, g2, c2, g3, c3) = _views(w, start), _views(g, start)
+    (w1, b1, w2, b2, w3, b3), (g1, c1, g2, c2, g3, c3) = _views(w, first), _views(g, first)
     batch = np.empty((BATCH, 64), np.float32)
     h1, h2, d1, d2 = (np.empty((BATCH, 64), np.float32) for _ in range(4))
     alive1, alive2 = np.empty((BATCH, 64), bool), np.empty((BATCH, 64), bool)

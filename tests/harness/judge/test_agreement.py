@@ -57,9 +57,9 @@ def test_single_precision_is_compared_with_the_reference_in_double():
 
 
 def test_gradients_are_measured_by_their_largest_element():
-    records = record("reference", [0.0], gradient=[1.0, -4.0]), record("torch", [0.0], gradient=[1.0, -4.0 + 8e-12])
+    records = record("reference", [0.0], gradient=[1.0, -4.0]), record("torch", [0.0], gradient=[1.0, -4.0 + 8e-11])
     (verdict,) = [verdict for verdict in agreement.judge(records) if verdict.what == "gradients"]
-    assert verdict.distance == pytest.approx(2e-12, rel=1e-3)
+    assert verdict.distance == pytest.approx(2e-11, rel=1e-3)
     assert verdict.differs
 
 

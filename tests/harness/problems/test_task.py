@@ -11,9 +11,20 @@ from harness.problems.catalogue import CATALOGUE
 from harness.problems.initialise import draw
 from harness.spec.cell import Budget
 from harness.spec.initialisations import Orthogonal, Scaled, SmallNormal, Zeros
-from harness.spec.layers import Dense
+from harness.spec.layers import (
+    GRU,
+    LSTM,
+    BatchNorm,
+    Conv2D,
+    Dense,
+    Embedding,
+    Flatten,
+    Reshape,
+    Residual,
+    SimpleRNN,
+)
 from harness.spec.losses import BinaryCrossEntropy, CrossEntropy, MeanSquaredError
-from harness.spec.problem import Quadratic
+from harness.spec.problem import DataSet, Network, Quadratic
 
 DIGITS = CATALOGUE["digits-64-64-64-10"]
 
@@ -49,7 +60,7 @@ def test_biases_start_at_zero_and_weights_of_one_layer_do_not_repeat_in_the_next
 @pytest.mark.parametrize("distribution", ["normal", "truncated", "uniform"])
 @pytest.mark.parametrize(("scheme", "variance"), [("glorot", 2 / 500), ("he", 2 / 200), ("lecun", 1 / 200)])
 def test_scaled_initialisations_have_their_variance(scheme, variance, distribution):
-    weights = draw(Scaled(scheme, distribution), (200, 300), np.random.default_rng(0))
+    weights = draw(Scaled(scheme, distribution), (200, 300), (200, 300), np.random.default_rng(0))
     # The standard error of a variance estimate from n draws is at most √(2/n) of it (less for lighter tails).
     assert weights.var() == pytest.approx(variance, rel=4 * (2 / weights.size) ** 0.5)
     assert abs(weights.mean()) < 4 * (variance / weights.size) ** 0.5
@@ -64,14 +75,14 @@ def test_scaled_initialisations_have_their_variance(scheme, variance, distributi
 
 @pytest.mark.parametrize("shape", [(8, 8), (4, 9), (9, 4)])
 def test_orthogonal_has_orthonormal_rows_or_columns(shape):
-    q = draw(Orthogonal(2.0), shape, np.random.default_rng(0)) / 2
+    q = draw(Orthogonal(2.0), shape, (1, 1), np.random.default_rng(0)) / 2
     gram = q.T @ q if shape[0] >= shape[1] else q @ q.T
     np.testing.assert_allclose(gram, np.eye(min(shape)), atol=1e-14)
 
 
 def test_small_normal_and_zeros():
-    assert (draw(Zeros(), (3, 2), np.random.default_rng(0)) == 0).all()
-    assert draw(SmallNormal(0.01), (100, 100), np.random.default_rng(0)).std() == pytest.approx(0.01, rel=0.05)
+    assert (draw(Zeros(), (3, 2), (3, 2), np.random.default_rng(0)) == 0).all()
+    assert draw(SmallNormal(0.01), (100, 100), (1, 1), np.random.default_rng(0)).std() == pytest.approx(0.01, rel=0.05)
 
 
 @pytest.mark.parametrize("rotated", [False, True])
@@ -97,10 +108,57 @@ def test_a_loss_that_does_not_fit_the_data_is_refused(change, says):
         tasks.make(replace(DIGITS.problem, **change))
 
 
-def test_a_dense_layer_on_volumes_is_refused():
+def test_outputs_of_more_axes_than_the_targets_are_refused_with_a_hint():
     cube = CATALOGUE["cube-2x2x2"].problem
-    with pytest.raises(InvalidInput, match="put a flatten layer before it"):
+    with pytest.raises(InvalidInput, match="is a flatten layer missing"):
         tasks.make(replace(cube, model=cube.model[1:]))
+    with pytest.raises(InvalidInput, match="is a flatten layer missing"):
+        tasks.make(replace(DIGITS.problem, model=(Reshape((8, 8)), Dense(10))))
+
+
+@pytest.mark.parametrize("recurrent", [SimpleRNN(3), LSTM(3), GRU(3)], ids=str)
+def test_gates_are_drawn_one_by_one(recurrent):
+    """Each gate of W has Glorot's bound for its own fans, not for all the gates'; each of U is orthogonal."""
+    task = tasks.make(replace(DIGITS.problem, model=(Reshape((8, 8)), recurrent, Dense(10)), initialisation=Scaled()))
+    start, name = tasks.initial(task, 0), recurrent.spelling()
+    weight, square, bias = (start[f"{name}1.{role}"] for role in ("weight", "recurrent", "bias"))
+    gates = weight.shape[1] // 3
+    assert 0.8 * (6 / (8 + 3)) ** 0.5 < np.abs(weight).max() <= (6 / (8 + 3)) ** 0.5
+    for gate in np.split(square, gates, axis=1):
+        np.testing.assert_allclose(gate.T @ gate, np.eye(3), atol=1e-14)
+    assert len({gate.tobytes() for gate in np.split(square, gates, axis=1)}) == gates
+    assert bias.tolist() == ([0.0] * 3 + [1.0] * 3 + [0.0] * 6 if recurrent == LSTM(3) else [0.0] * 3 * gates)
+
+
+def test_normalisation_starts_as_the_identity_and_filters_have_their_own_fans():
+    model = (Reshape((8, 8, 1)), Conv2D(400, (5, 5)), BatchNorm(), Flatten(), Dense(10))
+    start = tasks.initial(tasks.make(replace(DIGITS.problem, model=model, initialisation=Scaled("he", "normal"))), 0)
+    assert (start["batch_norm1.scale"] == 1).all()
+    assert (start["batch_norm1.shift"] == 0).all()
+    assert start["conv2d1.weight"].var() == pytest.approx(2 / 25, rel=4 * (2 / 10000) ** 0.5)
+
+
+def test_labels_become_distributions():
+    made = tasks.make(replace(DIGITS.problem, loss=CrossEntropy("one_hot")))
+    labels = tasks.make(DIGITS.problem).parts["test"].y
+    assert made.parts["test"].y.shape == (len(labels), 10)
+    np.testing.assert_array_equal(made.parts["test"].y.argmax(axis=1), labels)
+
+
+@pytest.mark.parametrize(
+    ("model", "says"),
+    [
+        ((Dense(17), Embedding(17, 2), Flatten(), Dense(10)), "only flatten and reshape may stand before it"),
+        (
+            (Reshape((8, 8)), Residual((Embedding(17, 2), Reshape((16, 8)), Dense(4), Reshape((8, 8)))), Dense(10)),
+            "residual1.embedding1 looks up",
+        ),
+        ((Embedding(16, 2), Flatten(), Dense(10)), "whole numbers from 0 to 15; data digits .* from 0 to 16"),
+    ],
+)
+def test_embeddings_look_up_inputs_that_are_rows_of_them(model, says):
+    with pytest.raises(InvalidInput, match=says):
+        tasks.make(Network(DataSet("digits", scaling="none"), model, CrossEntropy()))
 
 
 def test_a_batch_larger_than_the_data_is_refused():
