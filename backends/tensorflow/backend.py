@@ -6,9 +6,9 @@ import keras
 import tensorflow as tf
 from tensorflow.python.util import _pywrap_util_port
 
-from backends.tensorflow import clips, decays, layers, optimizers, penalties, schedules
+from backends.tensorflow import clips, decays, layers, losses, optimizers, penalties, schedules
 from backends.tensorflow.trainer import TensorFlowTrainer
-from harness.backend import Origin, Parameters, Plan
+from harness.backend import Parameters, Plan
 from harness.errors import Unsupported
 from harness.problems.task import Task
 from harness.spec.cell import Cell
@@ -42,7 +42,7 @@ class TensorFlowBackend:
         exact, recipe = cell.implementation == "exact", cell.recipe
         return {
             "model": layers.origin(cell.problem, exact),
-            "loss": Origin("native", "tf.nn"),
+            "loss": losses.origin(cell.problem, exact),
             "optimizer": optimizers.origin(recipe, exact),
             "clip": clips.origin(recipe, exact),
             "penalty": penalties.origin(recipe.penalty, exact),

@@ -1,5 +1,7 @@
 """Analytic functions: parameters in, the mean value over the batch out."""
 
+from collections.abc import Mapping
+
 import keras
 import tensorflow as tf
 
@@ -13,14 +15,15 @@ class Value:
     def __init__(self, function: Function, task: Task, precision: str) -> None:
         self.function = function
         self.constants = {name: tf.constant(values, precision) for name, values in task.constants.items()}
-        self.named = {
+        self.parameters = {
             name: keras.Variable("zeros", shape=shape, dtype=precision, name=name)
             for name, shape in task.shapes.items()
         }
+        self.state: list[keras.Variable] = []
 
-    def __call__(self, batch: tf.Tensor, training: bool) -> tf.Tensor:
+    def __call__(self, batch: tf.Tensor, training: bool, masks: Mapping[str, tf.Tensor]) -> tf.Tensor:
         """The value, a scalar, the same in training and inference."""
-        parameters = {name: tf.convert_to_tensor(v) for name, v in self.named.items()}
+        parameters = {name: tf.convert_to_tensor(v) for name, v in self.parameters.items()}
         if isinstance(self.function, RandomGradients):
             flat = tf.concat([tf.reshape(parameters["weight"], [-1]), parameters["bias"]], axis=0)
             return tf.reduce_mean(tf.linalg.matvec(batch, flat))

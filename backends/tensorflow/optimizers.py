@@ -207,6 +207,7 @@ def _native(spec: Optimizer, rate: Rate, number: type[float], shared: dict[str, 
                 momentum=number(spec.momentum),
                 ns_steps=spec.iterations,
                 nesterov=spec.nesterov,
+                exclude_embeddings=False,
                 rms_rate=None if spec.scale == "none" else 0.2,
                 # Left out, either would be 0.004.
                 **({"weight_decay": None} | shared),

@@ -11,8 +11,11 @@ from backends.tensorflow import functions, layers, losses, penalties
 from backends.tensorflow.update import Update
 from harness.backend import Evaluation, Integers, Parameters, Steps
 from harness.problems.data import Part
+from harness.problems.masks import masks
 from harness.problems.task import Task
+from harness.spec.architecture import places
 from harness.spec.cell import Cell
+from harness.spec.layers import Dropout
 from harness.spec.problem import Network
 
 
@@ -42,12 +45,17 @@ class TensorFlowTrainer:
 
     def _build(self, steps: int) -> None:
         problem = self.task.problem
+        self.masked: dict[str, tuple[int, ...]] = {}  # the shapes of the masks that come from the host, by layer
+        self.model: layers.Network | functions.Value
         if isinstance(problem, Network):
-            self.model = layers.build(problem.model, self.task.parts["training"].x.shape[1:], self.exact)
-            self.named = layers.named(self.model)
+            self.model = layers.Network(problem.model, self.task.inputs, self.exact, self.cell.device == "cuda")
+            if self.exact:
+                at = places(problem.model, self.task.inputs)
+                self.masked = {place.name: place.inputs for place in at if isinstance(place.layer, Dropout)}
         else:
             self.model = functions.Value(problem, self.task, self.cell.precision)
-            self.named = self.model.named
+        self.named = self.model.parameters
+        self.state = [(variable, variable.numpy()) for variable in self.model.state]
         self.parts = {name: self._part(part) for name, part in self.task.parts.items()}
         self.penalty = penalties.penalty(self.cell.recipe.penalty, self.named, self.task.samples, self.exact)
         self.update = Update(self.cell, self.named, steps)
@@ -58,40 +66,64 @@ class TensorFlowTrainer:
 
     def _loss(self, outputs: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
         problem = self.task.problem
-        return losses.loss(problem.loss, outputs, y) if isinstance(problem, Network) else outputs
+        return losses.loss(problem.loss, outputs, y, self.exact) if isinstance(problem, Network) else outputs
 
-    def _differentiate(self, indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
-        """Loss, penalty, and the gradient of their sum."""
+    def _differentiate(
+        self, indices: tf.Tensor, drawn: tuple[tf.Tensor, ...]
+    ) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
+        """Loss, penalty, and the gradient of their sum; moves running moments and random seeds on."""
         x, y = (tf.gather(values, indices) for values in self.parts["training"])
         with tf.GradientTape() as tape:
-            loss = self._loss(self.model(x, training=True), y)
+            loss = self._loss(self.model(x, True, dict(zip(self.masked, drawn, strict=True))), y)
             penalty = tf.zeros_like(loss) if self.penalty is None else self.penalty()
             total = loss + penalty
-        return loss, penalty, tape.gradient(total, list(self.named.values()))
+        # Dense, also where an embedding's came as the rows looked up.
+        return loss, penalty, [tf.convert_to_tensor(g) for g in tape.gradient(total, list(self.named.values()))]
 
-    def _training_step(self, indices: tf.Tensor) -> tf.Tensor:
+    def _training_step(self, indices: tf.Tensor, *drawn: tf.Tensor) -> tf.Tensor:
         """One update; gives loss, penalty and, when observed, the gradients' norms."""
-        loss, penalty, gradients = self._differentiate(indices)
+        loss, penalty, gradients = self._differentiate(indices, drawn)
         norms = [tf.norm(g) for g in gradients] if self.observe else []
         self.update(gradients)
         return tf.stack([loss, penalty, *norms])
 
-    def _batch_gradients(self, indices: tf.Tensor) -> list[tf.Tensor]:
-        return self._differentiate(indices)[2]
+    def _batch_gradients(self, indices: tf.Tensor, *drawn: tf.Tensor) -> list[tf.Tensor]:
+        # What the layers assign stays in the scope.
+        with keras.StatelessScope():
+            return self._differentiate(indices, drawn)[2]
 
     def _part_evaluation(self, x: tf.Tensor, y: tf.Tensor) -> list[tf.Tensor]:
         """Loss and, for networks, metric."""
         with keras.StatelessScope(state_mapping=self.update.evaluated_at()):
-            outputs = self.model(x, training=False)
+            outputs = self.model(x, False, {})
         problem = self.task.problem
         metrics = [losses.metric(problem.loss, outputs, y)] if isinstance(problem, Network) else []
         return [self._loss(outputs, y), *metrics]
+
+    def _masks(self, step: int, samples: int) -> list[tf.Tensor]:
+        """The masks of one step, on the device."""
+        problem = self.task.problem
+        if not self.masked or not isinstance(problem, Network):
+            return []
+        drawn = masks(problem.model, self.task.inputs, step, samples)
+        return [tf.constant(drawn[name], self.cell.precision) for name in self.masked]
+
+    def _batches(self, samples: int) -> list[tf.TensorSpec]:
+        """What a step takes: indices, and masks."""
+        precision = self.cell.precision
+        return [
+            tf.TensorSpec([samples], tf.int32),
+            *(tf.TensorSpec([samples, *shape], precision) for shape in self.masked.values()),
+        ]
 
     def reset(self, start: Parameters) -> None:
         with self._settings():
             for name, variable in self.named.items():
                 variable.assign(start[name])
+            for variable, value in self.state:
+                variable.assign(value)
             self.update.reset()
+        self.steps = 0
 
     def rescale(self, factor: float) -> None:
         with self._settings():
@@ -100,23 +132,30 @@ class TensorFlowTrainer:
     def train(self, order: Integers) -> Steps:
         with self._settings():
             # Concrete: a call of the tf.function itself would look up its signature each time.
-            step = self._step.get_concrete_function(tf.TensorSpec(order.shape[1:], tf.int32))
-            seen = [step(row) for row in tf.unstack(tf.constant(order))]
+            step = self._step.get_concrete_function(*self._batches(order.shape[1]))
+            rows = tf.unstack(tf.constant(order))
+            if self.masked:
+                seen = [step(row, *self._masks(t, len(row))) for t, row in enumerate(rows, self.steps)]
+            else:
+                seen = [step(row) for row in rows]
             # One transfer a block, which is also the fence.
             table = tf.stack(seen).numpy() if seen else np.empty((0, *step.output_shapes))
+        self.steps += len(order)
         table = table.astype(np.float64)
         return Steps(table[:, 0], table[:, 1], table[:, 2:] if self.observe else None)
 
     def gradients(self, indices: Integers) -> Parameters:
         with self._settings():
-            row = tf.constant(indices)
-            gradients = self._gradients.get_concrete_function(row)(row)
+            function = self._gradients.get_concrete_function(*self._batches(len(indices)))
+            gradients = function(tf.constant(indices), *self._masks(self.steps, len(indices)))
             return {name: g.numpy().astype(np.float64) for name, g in zip(self.named, gradients, strict=True)}
 
     def evaluate(self, part: str) -> Evaluation:
         with self._settings():
             x, y = self.parts[part]
-            loss, *metrics = (float(value) for value in self._evaluation.get_concrete_function(x, y)(x, y))
+            # Of any length: one trace for all parts.
+            anywhere = [tf.TensorSpec([None, *values.shape[1:]], values.dtype) for values in (x, y)]
+            loss, *metrics = (float(value) for value in self._evaluation.get_concrete_function(*anywhere)(x, y))
         return Evaluation(loss, metrics[0] if metrics else None)
 
     def parameters(self) -> Parameters:

@@ -4,9 +4,40 @@ import pytest
 
 from harness.errors import Unsupported
 from harness.problems.catalogue import case
-from harness.spec.activations import LeakyRelu
+from harness.spec.activations import (
+    Elu,
+    Gelu,
+    LeakyRelu,
+    Linear,
+    Mish,
+    Relu,
+    Selu,
+    Sigmoid,
+    Softmax,
+    Softplus,
+    Swish,
+    Tanh,
+)
 from harness.spec.cell import Cell
-from harness.spec.layers import Dense
+from harness.spec.layers import (
+    GRU,
+    LSTM,
+    Attention,
+    AveragePool,
+    BatchNorm,
+    Conv2D,
+    Dense,
+    Dropout,
+    Embedding,
+    Flatten,
+    GlobalAveragePool,
+    LayerNorm,
+    MaxPool,
+    Position,
+    Reshape,
+    Residual,
+    SimpleRNN,
+)
 from harness.spec.losses import CrossEntropy
 from harness.spec.optimizers import (
     LAMB,
@@ -140,10 +171,40 @@ def test_other_pieces(backend, piece, recipe, exact, shipped):
     assert how(backend, piece, recipe, "shipped") == shipped
 
 
-def test_a_slope_that_keras_would_round_is_composed(backend):
-    problem = Network(DataSet("wine"), (Dense(2), LeakyRelu(), Dense(3)), CrossEntropy())
-    assert how(backend, "model", Recipe(SGD()), "exact", problem) == C
-    assert how(backend, "model", Recipe(SGD()), "shipped", problem) == N
+# Layers, exact, shipped.
+MODELS = [
+    ((Conv2D(4), Relu(), MaxPool(), Residual((Conv2D(4, padding="same"),)), GlobalAveragePool()), N, N),
+    ((AveragePool(padding="same"), AveragePool(counts_padding=True), Flatten()), N, N),
+    ((AveragePool(padding="same", counts_padding=True), Flatten()), C, C),
+    ((Embedding(17, 4), LSTM(3, sequences=True), GRU(3, sequences=True), GRU(3, reset="before")), N, N),
+    ((Reshape((8, 8)), SimpleRNN(3), LayerNorm(), BatchNorm(running="biased")), N, N),
+    ((Sigmoid(), Tanh(), Elu(0.3), Softplus(), Swish(), Mish(), Softmax(), Linear()), N, N),
+    ((Position(),), C, C),
+    ((Attention(),), C, N),
+    ((Dropout(),), C, N),
+    ((BatchNorm(),), C, N),
+    ((Residual((Residual((Dense(64), BatchNorm())),)),), C, N),
+    ((LeakyRelu(),), C, N),
+    ((Selu(),), C, N),
+    ((Gelu(),), C, N),
+    ((Gelu("tanh"),), C, N),
+]
+
+
+@pytest.mark.parametrize(("model", "exact", "shipped"), MODELS)
+def test_models(backend, model, exact, shipped):
+    problem = Network(DataSet("digits"), (*model, Dense(10)), CrossEntropy())
+    assert how(backend, "model", Recipe(SGD()), "exact", problem) == exact
+    assert how(backend, "model", Recipe(SGD()), "shipped", problem) == shipped
+
+
+def test_a_model_is_told_layer_by_layer(backend):
+    """One clause a kind, and what computes it."""
+    inner = Residual((LayerNorm(), Attention(2), Dropout()))
+    problem = Network(DataSet("digits"), (Reshape((8, 8)), Position(), inner, inner, Dense(10)), CrossEntropy())
+    model = backend.plan(Cell(problem, Recipe(SGD()), CASE.budget, "tensorflow"), NAMES)["model"]
+    assert model.by == "keras.layers, x + W, tf.matmul, tf.nn.softmax, m·x with shared masks"
+    assert [clause.split()[-1] for clause in model.why.split("; ")] == ["position", "float32", "masks"]
 
 
 def test_where_keras_has_another_formula_the_plan_tells_it(backend):
