@@ -121,7 +121,7 @@ def dense(layer: Dense, theta: Arrays, x: Array, exact: bool) -> Array:
 def dropout(rate: float, name: str, x: Array, at: Pass) -> Array:
     """mx/(1 − p), m given or, in ``shipped``, drawn from the step's key and the layer's name."""
     if at.exact:
-        return x * at.noise[name]
+        return x * jnp.asarray(at.noise[name])
     key = jax.random.fold_in(at.noise, np.uint32(crc32(name.encode())))
     return jnp.where(jax.random.bernoulli(key, 1 - rate, x.shape), x / (1 - rate), 0.0)
 

@@ -41,6 +41,7 @@ def loss(spec: Loss, outputs: Array, targets: Array, exact: bool) -> Array:
 
 def terms(spec: Loss, outputs: Array, targets: Array, exact: bool) -> Array:
     """Each term."""
+    each: Array
     match spec:
         case MeanSquaredError():
             each = optax.squared_error(outputs, targets)

@@ -1,7 +1,7 @@
 """Batch and layer normalisation."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,8 +16,8 @@ Own = Mapping[str, Array]
 class Moments(NamedTuple):
     """Mean and variance of each feature."""
 
-    mean: Array
-    variance: Array
+    mean: Any
+    variance: Any
 
 
 def origin(layer: BatchNorm | LayerNorm, exact: bool) -> Origin:
@@ -29,8 +29,8 @@ def origin(layer: BatchNorm | LayerNorm, exact: bool) -> Origin:
 
 def by_layer(layer: LayerNorm, theta: Own, x: Array, exact: bool) -> Array:
     """y = scale·(x − μ)/√(v + ε) + shift, μ and v over the last axis."""
-    normal = jax.nn.standardize(x, epsilon=layer.eps, algorithm="stable" if exact else "fast")
-    return theta["scale"] * normal + theta["shift"]
+    variance = jnp.var(x, axis=-1, keepdims=True) if exact else None
+    return theta["scale"] * jax.nn.standardize(x, variance=variance, epsilon=layer.eps) + theta["shift"]
 
 
 def by_batch(layer: BatchNorm, theta: Own, x: Array, running: Moments, training: bool) -> tuple[Array, Moments]:
@@ -38,10 +38,11 @@ def by_batch(layer: BatchNorm, theta: Own, x: Array, running: Moments, training:
 
     In training μ and v are over all axes but the last, and r ← ρr + (1 − ρ)·new; else they are the running ones.
     """
-    used = Moments(*(m(x, axis=tuple(range(x.ndim - 1))) for m in (jnp.mean, jnp.var))) if training else running
+    over = tuple(range(x.ndim - 1))
+    used = Moments(jnp.mean(x, axis=over), jnp.var(x, axis=over)) if training else running
     normal = jax.nn.standardize(x, mean=used.mean, variance=used.variance, epsilon=layer.eps)
-    y = theta["scale"] * normal + theta["shift"]
-    return y, averaged(layer, running, used, x.size // x.shape[-1]) if training else running
+    after = averaged(layer, running, used, x.size // x.shape[-1]) if training else running
+    return theta["scale"] * normal + theta["shift"], after
 
 
 def averaged(layer: BatchNorm, running: Moments, new: Moments, n: int) -> Moments:

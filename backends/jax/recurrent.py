@@ -14,7 +14,7 @@ Own = Mapping[str, Array]
 State = tuple[Array, ...]  # (h,), of an LSTM (h, c), each (samples, units)
 Step = Callable[[State, Array], State]  # from the inputs' share xW + b of z
 
-UNROLLED = 8  # time steps that one turn of the compiled loop makes
+UNROLLED = 8  # time steps that one turn of the compiled loop makes in ``shipped``
 
 
 def origin() -> Origin:
@@ -28,12 +28,12 @@ def recur(layer: Recurrent, theta: Own, x: Array, exact: bool) -> Array:
     step = _step(layer, theta, "highest" if exact else None)
     zero = jnp.zeros((len(x), layer.units), z.dtype)
 
-    def turn(state: State, z: Array) -> tuple[State, Array | None]:
+    def turn(state: State, z: Array) -> tuple[State, Any]:
         state = step(state, z)
         return state, state[0] if layer.sequences else None
 
-    start = (zero, zero) if isinstance(layer, LSTM) else (zero,)
-    last, all_h = lax.scan(turn, start, jnp.swapaxes(z, 0, 1), unroll=UNROLLED)
+    start: State = (zero, zero) if isinstance(layer, LSTM) else (zero,)
+    last, all_h = lax.scan(turn, start, jnp.swapaxes(z, 0, 1), unroll=1 if exact else UNROLLED)
     return jnp.swapaxes(all_h, 0, 1) if layer.sequences else last[0]
 
 

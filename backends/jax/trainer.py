@@ -117,7 +117,8 @@ class JaxTrainer:
         self.objective = _objective(cell, task)
         self.penalised = not isinstance(cell.recipe.penalty, NoPenalty)
         self.steps = steps
-        found = tuple(places(task.problem.model, task.inputs)) if isinstance(task.problem, Network) else ()
+        self.model = task.problem.model if isinstance(task.problem, Network) else ()
+        found = tuple(places(self.model, task.inputs))
         self.normalised = {place.name: place.inputs[-1] for place in found if isinstance(place.layer, BatchNorm)}
         noisy = any(isinstance(place.layer, Dropout) for place in found)
         self.masked, self.drawn = noisy and self.objective.exact, noisy and not self.objective.exact
@@ -205,7 +206,7 @@ class JaxTrainer:
 
     def _masks(self, step: int, samples: int) -> Any:
         """The masks of a step, which are made on the host."""
-        made = masks(self.task.problem.model, self.task.inputs, step, samples)
+        made = masks(self.model, self.task.inputs, step, samples)
         return self._put({name: mask.astype(self.dtype) for name, mask in made.items()})
 
     def _precision(self) -> Any:
