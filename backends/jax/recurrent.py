@@ -14,8 +14,6 @@ Own = Mapping[str, Array]
 State = tuple[Array, ...]  # (h,), of an LSTM (h, c), each (samples, units)
 Step = Callable[[State, Array], State]  # from the inputs' share xW + b of z
 
-UNROLLED = 8  # time steps that one turn of the compiled loop makes in ``shipped``
-
 
 def origin() -> Origin:
     """Where recurrent layers come from."""
@@ -33,7 +31,7 @@ def recur(layer: Recurrent, theta: Own, x: Array, exact: bool) -> Array:
         return state, state[0] if layer.sequences else None
 
     start: State = (zero, zero) if isinstance(layer, LSTM) else (zero,)
-    last, all_h = lax.scan(turn, start, jnp.swapaxes(z, 0, 1), unroll=1 if exact else UNROLLED)
+    last, all_h = lax.scan(turn, start, jnp.swapaxes(z, 0, 1))
     return jnp.swapaxes(all_h, 0, 1) if layer.sequences else last[0]
 
 
