@@ -43,7 +43,7 @@ class JaxBackend:
         function = Origin("native", "jax.numpy")
         return {
             "model": layers.origin(problem.model, exact) if isinstance(problem, Network) else function,
-            "loss": losses.origin(problem.loss) if isinstance(problem, Network) else function,
+            "loss": losses.origin(problem.loss, exact) if isinstance(problem, Network) else function,
             "optimizer": optimizers.origin(recipe, exact),
             "clip": clips.origin(recipe.clip, exact),
             "penalty": penalties.origin(recipe.penalty),

@@ -10,11 +10,15 @@ import optax
 from jax import Array
 
 from backends.jax import clips, functions, layers, losses, penalties, update
-from backends.jax.layers import Arrays
+from backends.jax.layers import Arrays, Pass
+from backends.jax.normalisation import Moments
 from harness.backend import Evaluation, Floats, Integers, Parameters, Steps
 from harness.problems.data import Part
+from harness.problems.masks import masks
 from harness.problems.task import Task
+from harness.spec.architecture import places
 from harness.spec.cell import Cell
+from harness.spec.layers import BatchNorm, Dropout
 from harness.spec.problem import Network
 from harness.spec.recipe import NoPenalty
 
@@ -23,12 +27,21 @@ fence: Callable[[Any], Any] = jax.block_until_ready
 # Steps between two transfers: the length of the buffers, which is part of the compiled step's types.
 BLOCK = 256
 
+# For what is called a few times in a run: compiled in a quarter of the time.
+SOON: dict[str, str | bool] = {"xla_backend_optimization_level": "0", "xla_cpu_use_fusion_emitters": False}
+
+
+Running = dict[str, Moments]  # every batch norm's, by the layer's name
+Seen = tuple[dict[str, Array], Running]
+
 
 class State(NamedTuple):
     """All that a step changes; donated to it."""
 
     parameters: Any  # name → array
     optimizer: Any  # what optax keeps
+    running: Any  # moments of the batch norms
+    key: Any  # what the masks of the coming steps are drawn from; None where none are drawn
     seen: Any  # name → (BLOCK, …): what the steps of this block report
     row: Any  # the step's place in this block
     scale: Any  # what the harness multiplies the rate by
@@ -41,31 +54,35 @@ class Objective:
         self.problem, self.constants = task.problem, task.constants
         self.exact = cell.implementation == "exact"
         self.penalty = penalties.penalty(cell.recipe.penalty, task.samples)
-        self.gradient = jax.jit(self._gradient)
-        self.evaluation = jax.jit(self._evaluation)
+        self.gradient = jax.jit(self._gradient, compiler_options=SOON)
+        self.evaluation = jax.jit(self._evaluation, compiler_options=SOON if self.exact else None)
 
-    def penalised(self, parameters: Arrays, x: Array, y: Array) -> tuple[Array, dict[str, Array]]:
-        """Loss + penalty, and both apart."""
-        loss = self._loss(self._outputs(parameters, x), y)
+    def penalised(self, parameters: Arrays, x: Array, y: Array, at: Pass) -> tuple[Array, Seen]:
+        """Loss + penalty; both apart, and the running moments after it."""
+        outputs, running = self._outputs(parameters, x, at)
+        loss = self._loss(outputs, y)
         if self.penalty is None:
-            return loss, {"loss": loss}
+            return loss, ({"loss": loss}, running)
         penalty = self.penalty(parameters)
-        return loss + penalty, {"loss": loss, "penalty": penalty}
+        return loss + penalty, ({"loss": loss, "penalty": penalty}, running)
 
-    def _outputs(self, parameters: Arrays, x: Array) -> Array:
+    def _outputs(self, parameters: Arrays, x: Array, at: Pass) -> tuple[Array, Running]:
         if isinstance(self.problem, Network):
-            return layers.apply(self.problem.model, parameters, x, self.exact)
-        return functions.value(self.problem, parameters, x, self.constants)
+            return layers.apply(self.problem.model, parameters, x, at)
+        return functions.value(self.problem, parameters, x, self.constants), {}
 
     def _loss(self, outputs: Array, y: Array) -> Array:
-        return losses.loss(self.problem.loss, outputs, y) if isinstance(self.problem, Network) else outputs
+        return losses.loss(self.problem.loss, outputs, y, self.exact) if isinstance(self.problem, Network) else outputs
 
-    def _gradient(self, parameters: dict[str, Array], x: Array, y: Array, batch: Array) -> dict[str, Array]:
-        gradient, _ = jax.grad(self.penalised, has_aux=True)(parameters, x[batch], y[batch])
+    def _gradient(
+        self, parameters: dict[str, Array], x: Array, y: Array, batch: Array, moving: tuple[Running, Any]
+    ) -> dict[str, Array]:
+        at = Pass(self.exact, True, *moving)
+        gradient, _ = jax.grad(self.penalised, has_aux=True)(parameters, x[batch], y[batch], at)
         return dict(gradient)
 
-    def _evaluation(self, parameters: Arrays, x: Array, y: Array) -> tuple[Array, Any]:
-        outputs = self._outputs(parameters, x)
+    def _evaluation(self, parameters: Arrays, running: Running, x: Array, y: Array) -> tuple[Array, Any]:
+        outputs, _ = self._outputs(parameters, x, Pass(self.exact, False, running))
         metric = losses.metric(self.problem.loss, outputs, y) if isinstance(self.problem, Network) else None
         return self._loss(outputs, y), metric
 
@@ -84,6 +101,11 @@ def _objective(cell: Cell, task: Task) -> Objective:
     return _OBJECTIVES[which]
 
 
+def coming(key: Any) -> tuple[Any, Any]:
+    """The key of the coming step, and what those after it are drawn from; None of None."""
+    return (None, None) if key is None else tuple(jax.random.split(key))
+
+
 class JaxTrainer:
     """One training run in jitted JAX.
 
@@ -98,6 +120,11 @@ class JaxTrainer:
         self.objective = _objective(cell, task)
         self.penalised = not isinstance(cell.recipe.penalty, NoPenalty)
         self.steps = steps
+        self.model = task.problem.model if isinstance(task.problem, Network) else ()
+        found = tuple(places(self.model, task.inputs))
+        self.normalised = {place.name: place.inputs[-1] for place in found if isinstance(place.layer, BatchNorm)}
+        noisy = any(isinstance(place.layer, Dropout) for place in found)
+        self.masked, self.drawn = noisy and self.objective.exact, noisy and not self.objective.exact
         self.step = jax.jit(self._step, donate_argnums=0)
         with self._precision():
             self.parts = fence({name: self._part(part) for name, part in task.parts.items()})
@@ -111,10 +138,16 @@ class JaxTrainer:
         if self.observe:
             widths["norms"] = (len(parameters),)
         seen = {name: np.zeros((BLOCK, *width), self.dtype) for name, width in widths.items()}
+        running = {
+            name: Moments(np.zeros(features, self.dtype), np.ones(features, self.dtype))
+            for name, features in self.normalised.items()
+        }
         with self._precision():
             kept = update.transformation(self.cell, self.task.parameters, self.steps).init(parameters)
-            self.state = fence(self._put(State(parameters, kept, seen, np.int32(0), self.dtype.type(1))))
-        self.structure = jax.tree.structure(self.state)
+            key = jax.random.key(self.cell.seed) if self.drawn else None
+            state = State(parameters, kept, running, key, seen, np.int32(0), self.dtype.type(1))
+            self.state = fence(self._put(state))
+        self.structure, self.done = jax.tree.structure(self.state), 0
 
     def train(self, order: Integers) -> Steps:
         with self._precision():
@@ -128,14 +161,14 @@ class JaxTrainer:
 
     def gradients(self, indices: Integers) -> Parameters:
         with self._precision():
-            return self._fetch(
-                self.objective.gradient(self.state.parameters, *self.parts["training"], self._put(indices))
-            )
+            noise = self._masks(self.done, len(indices)) if self.masked else coming(self.state.key)[0]
+            data, moving = (*self.parts["training"], self._put(indices)), (self.state.running, noise)
+            return self._fetch(self.objective.gradient(self.state.parameters, *data, moving))
 
     def evaluate(self, part: str) -> Evaluation:
         with self._precision():
             at = update.evaluated_at(self.cell.recipe, self.state.parameters, self.state.optimizer)
-            loss, metric = jax.device_get(self.objective.evaluation(at, *self.parts[part]))
+            loss, metric = jax.device_get(self.objective.evaluation(at, self.state.running, *self.parts[part]))
         with np.errstate(all="ignore"):
             return Evaluation(float(loss), None if metric is None else float(np.float64(metric[0]) / metric[1]))
 
@@ -148,23 +181,36 @@ class JaxTrainer:
         order[: len(rows)] = rows
         given = *self.parts["training"], self._put(order)
         leaves, step = jax.tree.leaves(self.state._replace(row=self._put(np.int32(0)))), self.step
-        for _ in range(len(rows)):
-            leaves = step(leaves, *given)
+        if self.masked:
+            for t in range(self.done, self.done + len(rows)):
+                leaves = step(leaves, *given, self._masks(t, rows.shape[1]))
+        else:
+            for _ in range(len(rows)):
+                leaves = step(leaves, *given)
+        self.done += len(rows)
         self.state = fence(jax.tree.unflatten(self.structure, leaves))
         return {name: np.array(seen, np.float64)[: len(rows)] for name, seen in self.state.seen.items()}
 
-    def _step(self, leaves: list[Array], x: Array, y: Array, order: Array) -> list[Array]:
+    def _step(self, leaves: list[Array], x: Array, y: Array, order: Array, masks: Any = None) -> list[Array]:
         """One update, from and to the leaves of a state: a list crosses into compiled code faster than nested dicts."""
         state: State = jax.tree.unflatten(self.structure, leaves)
         parameters, batch = state.parameters, order[state.row]
-        (_, seen), g = jax.value_and_grad(self.objective.penalised, has_aux=True)(parameters, x[batch], y[batch])
+        noise, key = (masks, None) if self.masked else coming(state.key)
+        at = Pass(self.objective.exact, True, state.running, noise)
+        gradient = jax.value_and_grad(self.objective.penalised, has_aux=True)
+        (_, (seen, running)), g = gradient(parameters, x[batch], y[batch], at)
         if self.observe:
             seen["norms"] = jnp.stack([clips.norm(g[name]) for name in self.task.parameters])
         transformation = update.transformation(self.cell, self.task.parameters, self.steps, state.scale)
         updates, optimizer = transformation.update(g, state.optimizer, parameters)
         seen = {name: state.seen[name].at[state.row].set(value) for name, value in seen.items()}
-        after = State(optax.apply_updates(parameters, updates), optimizer, seen, state.row + 1, state.scale)
-        return jax.tree.leaves(after)
+        parameters = optax.apply_updates(parameters, updates)
+        return jax.tree.leaves(State(parameters, optimizer, running, key, seen, state.row + 1, state.scale))
+
+    def _masks(self, step: int, samples: int) -> Any:
+        """The masks of a step, which are made on the host."""
+        made = masks(self.model, self.task.inputs, step, samples)
+        return self._put({name: mask.astype(self.dtype) for name, mask in made.items()})
 
     def _precision(self) -> Any:
         return jax.enable_x64(self.dtype == np.float64)

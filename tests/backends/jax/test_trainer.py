@@ -9,9 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from backends.jax import layers
+from backends.jax import activations
 from harness.problems import task as tasks
-from harness.spec.activations import Elu, LeakyRelu, Relu
+from harness.spec.activations import SELU, Elu, LeakyRelu, Relu, Selu
 from harness.spec.base import to_json
 from harness.spec.cell import Budget, Cell
 from harness.spec.layers import Dense
@@ -153,11 +153,13 @@ def test_a_cold_process_computes_the_same(run):
     assert np.array_equal(np.frombuffer(bytes.fromhex(cold.stdout), np.float64), warm)
 
 
-@pytest.mark.parametrize(("phi", "slope"), [(LeakyRelu(0.1), 0.1), (Relu(), 0.0), (Elu(0.5), 0.5)])
+@pytest.mark.parametrize(
+    ("phi", "slope"), [(LeakyRelu(0.1), 0.1), (Relu(), 0.0), (Elu(0.5), 0.5), (Selu(), SELU[0] * SELU[1])]
+)
 def test_kinks(phi, slope):
     """φ'(0) is the spec's, for 0 and −0."""
     with jax.enable_x64(True):
-        derivative = jax.vmap(jax.grad(lambda z: layers.activation(phi, z, exact=True)))
+        derivative = jax.vmap(jax.grad(lambda z: activations.activation(phi, z, exact=True)))
         assert np.array_equal(derivative(jnp.array([0.0, -0.0, 0.0])), [slope] * 3)
 
 
