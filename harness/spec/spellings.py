@@ -106,7 +106,7 @@ def _value(value: object) -> str:
     if isinstance(value, Spec):
         return short(value)
     if isinstance(value, tuple):
-        return "(" + " ".join(str(v) for v in value) + ")"
+        return "(" + " ".join(_value(v) for v in value) + ")"
     return f"{value:g}" if isinstance(value, float) and float(f"{value:g}") == value else str(value).lower()
 
 
