@@ -166,7 +166,7 @@ def first_calls(material: Material, one: Setting, firsts: Sequence[First], name:
         )
     columns = [
         Column("backend"),
-        Column("recipe"),
+        Column("recipe", wide=True),
         *(Column(phase, "s", numeric=True) for phase in phases),
         Column("what the first call compiles", wide=True),
     ]
