@@ -111,7 +111,7 @@ def _layer(layer: Layer, name: str, inputs: Shape, exact: bool, cuda: bool) -> A
     """One layer, built."""
     match layer:
         case SimpleRNN() | LSTM() | GRU():
-            return recurrent.layer(layer, name, inputs, cuda)
+            return recurrent.layer(layer, name, inputs, exact, cuda)
         case Attention():
             return attention.layer(layer, name, inputs, exact)
     made = _unbuilt(layer, name, inputs, exact)

@@ -6,24 +6,24 @@ import tensorflow as tf
 from backends.tensorflow.arranged import Arranged, Values, shapes
 from harness.spec.layers import GRU, LSTM, Recurrent, Shape, SimpleRNN
 
-# Up to so many times a sequence is unrolled on a CPU: half the step time, for a trace that grows with the length.
+# In shipped, up to so many times are unrolled on a CPU: half the step time, for a trace that grows with the length.
 UNROLLED = 64
 
 
-def layer(spec: Recurrent, name: str, inputs: Shape, cuda: bool) -> keras.Layer | Arranged:
+def layer(spec: Recurrent, name: str, inputs: Shape, exact: bool, cuda: bool) -> keras.Layer | Arranged:
     """The Keras layer, built; a GRU's gates stand in another order in Keras."""
     kinds, fused = keras.layers, cuda and _is_fused(spec)
+    words = {"return_sequences": spec.sequences, "unroll": not exact and not fused and inputs[0] <= UNROLLED}
     # Left alone, Keras takes cuDNN wherever it sees a GPU, even for a layer on the CPU.
-    words = {"return_sequences": spec.sequences, "unroll": not fused and inputs[0] <= UNROLLED}
+    cudnn = {"use_cudnn": "auto" if fused else False}
     found: keras.Layer | Arranged
     match spec:
         case SimpleRNN(units=units, activation=activation):
             found = kinds.SimpleRNN(units, activation, name=name, **words)
         case LSTM(units=units):
-            found = kinds.LSTM(units, name=name, use_cudnn="auto" if fused else False, **words)
+            found = kinds.LSTM(units, name=name, **words, **cudnn)
         case GRU(units=units, reset=reset):
-            after = reset == "after"
-            found = kinds.GRU(units, reset_after=after, name=name, use_cudnn="auto" if fused else False, **words)
+            found = kinds.GRU(units, reset_after=reset == "after", name=name, **words, **cudnn)
     found.build((None, *inputs))
     return Arranged(found, shapes(spec, inputs), _gru) if isinstance(spec, GRU) else found
 
