@@ -23,7 +23,9 @@ def origin(clip: Clip, exact: bool) -> Origin:
         case ByValue():
             return Origin("composed", "jnp.clip", "optax.clip is symmetric")
         case Adaptive():
-            single = "it takes a matrix of one row for one unit, and divides by no norm below 1e-6"
+            single = (
+                "a matrix of one row is one unit, one of three axes is summed along the first, no norm is below 1e-6"
+            )
             if exact:
                 return Origin("composed", "c·max(‖w‖, ε)/‖g‖ per unit", f"optax.adaptive_grad_clip: {single}")
             return Origin("native", "optax.adaptive_grad_clip", single)

@@ -184,7 +184,7 @@ def test_adamw_is_named_where_it_is_shipped(backend):
     assert origin(backend, "optimizer", recipe, "exact").by == "optax.adam"
 
 
-def test_only_a_leaky_relu_is_composed(backend):
+def test_of_a_plain_network_only_a_leaky_relu_is_composed(backend):
     for phi, exact in ((LeakyRelu(), C), (Relu(), N), (Elu(), N)):
         problem = Network(DataSet("wine"), (Dense(2), phi, Dense(3)), CrossEntropy())
         assert origin(backend, "model", Recipe(SGD()), "exact", problem).how == exact
