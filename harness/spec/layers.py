@@ -137,7 +137,8 @@ class Residual(Piece, frozen=True, tag="residual"):
 class Dropout(Piece, frozen=True, tag="dropout"):
     """In training y = mx/(1 − p), m = 0 with probability p, the ``rate``, or 1; else y = x (Srivastava et al. 2014).
 
-    ``exact`` takes masks that all backends share (``harness.problems.masks``); ``shipped`` the framework's own.
+    ``exact`` takes masks that all backends share (``harness.problems.masks``); ``shipped`` the framework's own. Neither
+    depends on the cell's seed, which decides the batch order and so which sample meets which mask.
     """
 
     rate: Fraction = 0.5
