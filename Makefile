@@ -3,22 +3,22 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest -q
 
-.PHONY: run test lint test-harness test-agreement test-reference test-numpy test-torch test-tensorflow test-jax overhead support clean
+.PHONY: run test lint test-harness test-agreement test-figures test-reference test-numpy test-torch test-tensorflow test-jax overhead support clean
 
 run: .venv/installed
 	$(BIN)/gradgauge run
 
 # One framework a process: the backends' tests run in processes of their own, two at a time.
 test: .venv/installed lint
-	$(MAKE) -j2 --output-sync=target test-harness test-agreement test-tensorflow test-jax \
-		test-torch test-numpy test-reference
+	$(MAKE) -j2 --output-sync=target test-harness test-jax test-tensorflow test-agreement \
+		test-figures test-torch test-numpy test-reference
 
 lint: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-test-harness test-agreement: test-%: .venv/installed
+test-harness test-agreement test-figures: test-%: .venv/installed
 	$(PYTEST) tests/$*
 
 test-reference test-numpy test-torch test-tensorflow test-jax: test-%: .venv/installed

@@ -2,6 +2,7 @@
 
 import functools
 from importlib import resources
+from typing import Literal
 
 import msgspec
 
@@ -13,12 +14,13 @@ FILE = "known_differences.toml"
 
 
 class Difference(Spec, frozen=True):
-    """Where a backend cannot be equal to the reference. What is left out of the place matches everything."""
+    """Where a backend is not equal to the reference. What is left out of the place matches everything."""
 
     backend: str
     size: Positive  # the largest distance that was measured
     cause: str
     reference: str  # where it is documented or discussed
+    implementation: Literal["exact", "shipped"] = "exact"
     optimizer: str | None = None
     clip: str | None = None
     penalty: str | None = None
@@ -30,6 +32,7 @@ class Difference(Spec, frozen=True):
         recipe = job.cell.recipe
         place = (
             (self.backend, job.cell.backend),
+            (self.implementation, job.cell.implementation),
             (self.optimizer, optimizer_name(recipe)),
             (self.clip, recipe.clip.spelling()),
             (self.penalty, recipe.penalty.spelling()),

@@ -32,9 +32,9 @@ CASES = (
     ),
     Case(
         "temporal-order",
-        "which of two symbols came first and second among 50 (Hochreiter & Schmidhuber 1997), by an LSTM",
+        "which of two symbols came first and second among 30 (Hochreiter & Schmidhuber 1997), by an LSTM",
         Network(
-            DataSet("temporal_order", scaling="none", length=50), (Embedding(8, 8), LSTM(32), Dense(4)), CrossEntropy()
+            DataSet("temporal_order", scaling="none", length=30), (Embedding(8, 8), LSTM(32), Dense(4)), CrossEntropy()
         ),
         CLIPPED,
         Budget(epochs=10, batch=64),
