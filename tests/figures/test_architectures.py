@@ -1,8 +1,8 @@
 """Architectures, long-memory tasks and remedies reach their figures in every framework, as shipped; what fails, fails.
 
 Those that are asked for are trained in every framework from three seeds, dense ones and convolutions from one. What
-else reads sequences is trained in NumPy and PyTorch, which need no minutes of tracing. ``gradgauge run architectures`` and
-``gradgauge run remedies`` train all of them, pixel by pixel too, in all frameworks from three seeds.
+else reads sequences is trained in NumPy and PyTorch, which need no minutes of tracing. All of them, pixel by pixel too,
+in all frameworks from three seeds: ``gradgauge run architectures`` and ``gradgauge run remedies``.
 """
 
 import pytest
