@@ -17,6 +17,7 @@ from harness.spec.optimizers import (
     LARS,
     LBFGS,
     SGD,
+    AdaBelief,
     Adadelta,
     Adafactor,
     AdaGrad,
@@ -123,6 +124,8 @@ def origin(recipe: Recipe, exact: bool) -> Origin:
             )
         case Yogi():
             return Origin("native", "optax.yogi")
+        case AdaBelief():
+            return Origin("native", "optax.adabelief")
         case Adan(ahead="beta2"):
             return _unless(exact, "optax.adan", "adan", "it looks ahead by 1 − β₂, and adds 1e-8 inside the root")
         case Adan():
@@ -294,6 +297,8 @@ def shipped(spec: Optimizer, rate: Rate, decay: Inside) -> optax.GradientTransfo
             return optax.chain(rprop(spec), optax.scale_by_learning_rate(rate, flip_sign=False), optax.scale(1 / lr))
         case Yogi(beta1=beta1, beta2=beta2, eps=eps):
             return optax.yogi(rate, beta1, beta2, eps)
+        case AdaBelief(beta1=beta1, beta2=beta2, eps=eps, eps_inside=inside):
+            return optax.adabelief(rate, beta1, beta2, eps, inside)
         case Adan(beta1=beta1, beta2=beta2, beta3=beta3, eps=eps):
             return optax.adan(rate, beta1, beta2, beta3, eps)
         case ScheduleFree():

@@ -14,6 +14,7 @@ from harness.spec.optimizers import (
     LARS,
     LBFGS,
     SGD,
+    AdaBelief,
     Adadelta,
     Adafactor,
     AdaGrad,
@@ -67,6 +68,8 @@ def initial(spec: Optimizer, w: Floats) -> State:
             return {"m": zero, "v": zero, "product": 1.0}
         case RAdam() | LAMB():
             return {"m": zero, "v": zero}
+        case AdaBelief():
+            return {"m": zero, "s": zero}
         case Lion():
             return {"m": zero}
         case Adafactor():
@@ -121,6 +124,8 @@ def delta(spec: Optimizer, at: At, state: State) -> tuple[Floats, State]:
             return rprop(spec, at, state)
         case Yogi():
             return yogi(spec, at, state)
+        case AdaBelief():
+            return adabelief(spec, at, state)
         case Adan():
             return adan(spec, at, state)
         case ScheduleFree():
@@ -337,6 +342,14 @@ def yogi(spec: Yogi, at: At, state: State) -> tuple[Floats, State]:
     v = state["v"] - (1 - spec.beta2) * np.sign(state["v"] - at.g**2) * at.g**2
     c1, c2 = (1 - spec.beta1**at.t, 1 - spec.beta2**at.t) if spec.bias_correction else (1.0, 1.0)
     return at.eta * (m / c1) / (np.sqrt(v / c2) + spec.eps), {"m": m, "v": v}
+
+
+def adabelief(spec: AdaBelief, at: At, state: State) -> tuple[Floats, State]:
+    """s ← β₂s + (1 − β₂)(g − m)² + ε'; Δ = ηm̂/(√ŝ + ε)."""
+    m = spec.beta1 * state["m"] + (1 - spec.beta1) * at.g
+    s = spec.beta2 * state["s"] + (1 - spec.beta2) * (at.g - m) ** 2 + spec.eps_inside
+    m_hat, s_hat = m / (1 - spec.beta1**at.t), s / (1 - spec.beta2**at.t)
+    return at.eta * m_hat / (np.sqrt(s_hat) + spec.eps), {"m": m, "s": s}
 
 
 def adan(spec: Adan, at: At, state: State) -> tuple[Floats, State]:

@@ -13,6 +13,7 @@ from harness.spec.optimizers import (
     LARS,
     LBFGS,
     SGD,
+    AdaBelief,
     Adadelta,
     Adafactor,
     AdaGrad,
@@ -117,6 +118,8 @@ def start(spec: Optimizer, w: Floats) -> dict[str, Floats]:
             return {"m": zero, "v": zero, "product": np.ones((), np.float64)}
         case RAdam() | LAMB():
             return {"m": zero, "v": zero}
+        case AdaBelief():
+            return {"m": zero, "s": zero}
         case Lion():
             return {"m": zero}
         case Adafactor(factored=True) if w.ndim >= 2:
@@ -173,6 +176,8 @@ def delta(spec: Optimizer, at: At, state: State) -> tf.Tensor:
             return formulas.rprop(spec, at, state)
         case Yogi():
             return formulas.yogi(spec, at, state)
+        case AdaBelief():
+            return formulas.adabelief(spec, at, state)
         case Adan():
             return formulas.adan(spec, at, state)
         case ScheduleFree():

@@ -12,6 +12,7 @@ from harness.spec.optimizers import (
     LAMB,
     LARS,
     LBFGS,
+    AdaBelief,
     Adafactor,
     AdaGrad,
     Adam,
@@ -239,6 +240,13 @@ def yogi(spec: Yogi, at: At, state: State) -> tf.Tensor:
     if spec.bias_correction:
         m, v = m / at.correction(spec.beta1), v / at.correction(spec.beta2)
     return at.eta * m / (tf.sqrt(v) + spec.eps)
+
+
+def adabelief(spec: AdaBelief, at: At, state: State) -> tf.Tensor:
+    """s ← β₂s + (1 − β₂)(g − m)² + ε'; Δ = ηm̂/(√ŝ + ε)."""
+    m = _mean(state["m"], spec.beta1, at.g)
+    s = _keep(state["s"], spec.beta2 * state["s"] + (1 - spec.beta2) * tf.square(at.g - m) + spec.eps_inside)
+    return at.eta * m / at.correction(spec.beta1) / (tf.sqrt(s / at.correction(spec.beta2)) + spec.eps)
 
 
 def adan(spec: Adan, at: At, state: State) -> tf.Tensor:

@@ -13,6 +13,7 @@ from harness.spec.optimizers import (
     LARS,
     LBFGS,
     SGD,
+    AdaBelief,
     Adadelta,
     Adafactor,
     AdaGrad,
@@ -106,6 +107,8 @@ def initial(spec: Optimizer, w: Tensor) -> State:
             return zeros("m", "u")
         case RAdam() | LAMB():
             return zeros("m", "v")
+        case AdaBelief():
+            return zeros("m", "s")
         case Lion():
             return zeros("m")
         case Adafactor() if spec.factored and w.dim() >= 2:
@@ -155,6 +158,8 @@ def delta(spec: Optimizer, at: At, state: State) -> Tensor:
             return rprop(spec, at, state)
         case Yogi():
             return yogi(spec, at, state)
+        case AdaBelief():
+            return adabelief(spec, at, state)
         case Adan():
             return adan(spec, at, state)
         case ScheduleFree():
@@ -326,6 +331,15 @@ def yogi(spec: Yogi, at: At, state: State) -> Tensor:
     v = state["v"].addcmul_((state["v"] - square).sign_(), square, value=spec.beta2 - 1)
     c1, c2 = (1 - spec.beta1**at.t, 1 - spec.beta2**at.t) if spec.bias_correction else (1.0, 1.0)
     return at.eta * (m / c1) / ((v / c2).sqrt() + spec.eps)
+
+
+def adabelief(spec: AdaBelief, at: At, state: State) -> Tensor:
+    """s ← β₂s + (1 − β₂)(g − m)² + ε'; Δ = ηm̂/(√ŝ + ε)."""
+    m = state["m"].lerp_(at.g, 1 - spec.beta1)
+    error = at.g - m
+    s = state["s"].mul_(spec.beta2).addcmul_(error, error, value=1 - spec.beta2).add_(spec.eps_inside)
+    m_hat, s_hat = m / (1 - spec.beta1**at.t), s / (1 - spec.beta2**at.t)
+    return at.eta * m_hat / (s_hat.sqrt() + spec.eps)
 
 
 def adan(spec: Adan, at: At, state: State) -> Tensor:

@@ -15,6 +15,7 @@ from harness.spec.optimizers import (
     LARS,
     LBFGS,
     SGD,
+    AdaBelief,
     Adadelta,
     Adafactor,
     AdaGrad,
@@ -81,7 +82,7 @@ def origin(cell: Cell) -> Origin:
             return _rprop(spec, exact, constant)
         case LBFGS():
             return _unless(exact, "torch.optim.LBFGS(max_iter=1)", "lbfgs", _of_lbfgs(spec, recipe.decay))
-        case Lion() | LARS() | LAMB() | Yogi() | Adan() | ScheduleFree():
+        case Lion() | LARS() | LAMB() | Yogi() | AdaBelief() | Adan() | ScheduleFree():
             return Origin("composed", spec.spelling(), "torch.optim has none")
 
 
@@ -210,7 +211,7 @@ def native(spec: Optimizer, groups: list[dict[str, Any]], decoupled: bool) -> tu
             return (torch.optim.Rprop(groups, lr=lr, etas=(shrink, grow), step_sizes=(smallest, largest)),)
         case LBFGS(lr=lr, memory=memory):
             return (OneIteration(groups, lr=lr, max_iter=1, history_size=memory),)
-        case Lion() | LARS() | LAMB() | Yogi() | Adan() | ScheduleFree():
+        case Lion() | LARS() | LAMB() | Yogi() | AdaBelief() | Adan() | ScheduleFree():
             raise TypeError(f"torch.optim has no {spec.spelling()}")
 
 

@@ -252,6 +252,16 @@ class Yogi(Piece, frozen=True, tag="yogi"):
     bias_correction: bool = True
 
 
+class AdaBelief(Piece, frozen=True, tag="adabelief"):
+    """m as in Adam; s ← β₂s + (1 − β₂)(g − m)² + ε'; Δ = ηm̂/(√ŝ + ε), ε' the ``eps_inside`` (Zhuang et al. 2020)."""
+
+    lr: Positive = 1e-3
+    beta1: Fraction = 0.9
+    beta2: Fraction = 0.999
+    eps: NonNegative = 1e-16
+    eps_inside: NonNegative = 1e-16
+
+
 class Adan(Piece, frozen=True, tag="adan"):
     """d = g − g₋₁ (0 at first); m, v, n ← means of g, d, (g + kd)² with β₁, β₂, β₃; Δ = η(m̂ + kv̂)/(√n̂ + ε).
 
@@ -313,6 +323,7 @@ Optimizer = (
     | Muon
     | Rprop
     | Yogi
+    | AdaBelief
     | Adan
     | ScheduleFree
     | LBFGS

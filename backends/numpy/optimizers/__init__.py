@@ -44,6 +44,8 @@ def bind(optimizer: Optimizer, w: Flat, g: Flat, decay: Mapping[str, float]) -> 
             return moments.RAdam(optimizer, g.vector)
         case spec.Yogi():
             return moments.Yogi(optimizer, g.vector)
+        case spec.AdaBelief():
+            return moments.AdaBelief(optimizer, g.vector)
         case spec.Adan():
             return moments.Adan(optimizer, g.vector)
         case spec.Adafactor():

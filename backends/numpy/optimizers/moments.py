@@ -140,6 +140,30 @@ class Yogi:
         return np.multiply(delta, eta * (1 - o.beta1) / c1 * math.sqrt(c2), out=delta)
 
 
+class AdaBelief:
+    """M without its constant; s ← β₂s + (1 − β₂)(g − m)² + ε'; Δ = ηk₁M/(√(s/c₂) + ε)."""
+
+    def __init__(self, optimizer: spec.AdaBelief, g: Array) -> None:
+        self.spec, self.g = optimizer, g
+        self.m, self.s, self.delta = np.zeros_like(g), np.zeros_like(g), np.empty_like(g)
+
+    def __call__(self, eta: float, t: int) -> Array:
+        o, g, m, s, delta = self.spec, self.g, self.m, self.s, self.delta
+        fold(g, o.beta1, m)
+        np.multiply(m, 1 - o.beta1, out=delta)
+        np.subtract(g, delta, out=delta)
+        np.multiply(delta, delta, out=delta)
+        np.multiply(delta, 1 - o.beta2, out=delta)
+        np.multiply(s, o.beta2, out=s)
+        np.add(s, delta, out=s)
+        np.add(s, o.eps_inside, out=s)
+        np.divide(s, 1 - o.beta2**t, out=delta)
+        np.sqrt(delta, out=delta)
+        np.add(delta, o.eps, out=delta)
+        np.divide(m, delta, out=delta)
+        return np.multiply(delta, eta * (1 - o.beta1) / (1 - o.beta1**t), out=delta)
+
+
 class Adan:
     """d = g − g₋₁; M, D, N without their constants; Δ = η(k₁M + kk₂D)/(√(k₃N) + ε), k = β₂ or 1 − β₂."""
 

@@ -12,6 +12,7 @@ from harness.spec.optimizers import (
     LARS,
     LBFGS,
     OPTIMIZERS,
+    AdaBelief,
     Adadelta,
     Adafactor,
     Adamax,
@@ -55,6 +56,10 @@ BY_HAND = [
     (NAdam(**HALF, eps=0.0, momentum="constant"), [4, 0], [0.4 / 3, 0.4 / 7 / sqrt(48 / 7)]),
     # μ₁ = P₁, so that g has weight 1: Δ = 0.1(4 + μ₂/(1 − μ₁μ₂)·2)/4
     (NAdam(**HALF, eps=0.0, momentum_decay=1.0), [4], [0.1 + 0.05 * MU[1] / (1 - MU[0] * MU[1])]),
+    # m = 2, s = ¼(4 − 2)² = 1: Δ = 0.1·4/√4; m = 1, s = ¾ + ¼(0 − 1)² = 1: Δ = 0.1·4/3/√(16/7)
+    (AdaBelief(**HALF, eps=0.0, eps_inside=0.0), [4, 0], [0.2, 0.1 * sqrt(7) / 3]),
+    # s = 1 + 3: Δ = 0.1·4/(√16 + 1)
+    (AdaBelief(**HALF, eps=1.0, eps_inside=3.0), [4], [0.08]),
     # ρ∞ = 7, ρ₁ = 7 − 2·¾/¼ = 1 is not rectified: Δ = 0.1·4; m = 1, m̂ = 4/3, ρ₂ = 7 − 4·(9/16)/(7/16) < 2
     (RAdam(**HALF), [4, 0], [0.4, 0.4 / 3]),
     # ½·2 > 0, m = ½; ¼ − 0.1 > 0, m = 0.375 − 0.05; 0.1625 − 1 < 0
