@@ -106,6 +106,12 @@ def tolerance() -> Callable[..., float]:
 
 
 @pytest.fixture(scope="session")
+def rounding(tolerance: Callable[..., float]) -> Callable[..., bool]:
+    """Whether a relative distance is what rounding alone may do: at once up to 1e-12, beyond it by the tolerance."""
+    return lambda distance, *cell: distance <= 1e-12 or distance <= tolerance(*cell)
+
+
+@pytest.fixture(scope="session")
 def run(make: Callable[..., tuple[Trainer, Parameters, Integers]]) -> Callable[..., Run]:
     """The same, trained for its budget."""
 

@@ -176,20 +176,20 @@ def test_gradients(make, network):
 
 
 @pytest.mark.parametrize("network", NETWORKS)
-def test_fifty_steps(run, tolerance, network):
+def test_fifty_steps(run, rounding, network):
     """Parameters where they moved to, losses on the way, and what they evaluate to at the end, with running moments."""
     problem = NETWORKS[network]
     mine, theirs = run(problem, RECIPE, STEPS), run(problem, RECIPE, STEPS, on="reference")
-    allowed = tolerance(problem, RECIPE, STEPS)
     nothing = without_gradient(problem.model, tasks.make(problem).inputs)
     ends = mine.trainer.parameters()
     for name, w in theirs.trainer.parameters().items():
         if name not in nothing:
-            assert np.abs(ends[name] - w).max() <= allowed * np.abs(w - theirs.start[name]).max(), name
-    np.testing.assert_allclose(mine.steps.loss, theirs.steps.loss, rtol=max(1e-11, allowed))
+            distance = np.abs(ends[name] - w).max() / np.abs(w - theirs.start[name]).max()
+            assert rounding(distance, problem, RECIPE, STEPS), name
+    np.testing.assert_allclose(mine.steps.loss, theirs.steps.loss, rtol=1e-11)
     for part in ("training", "test"):
         found, expected = mine.trainer.evaluate(part), theirs.trainer.evaluate(part)
-        np.testing.assert_allclose(found, expected, rtol=max(1e-11, allowed))
+        np.testing.assert_allclose(found, expected, rtol=1e-11)
         assert mine.trainer.evaluate(part) == found  # evaluating changes nothing
 
 
