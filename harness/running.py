@@ -9,6 +9,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from harness import estimate
 from harness.environment import cores
 from harness.execute.local import Local, Settings, pending
+from harness.problems.catalogue import problem_name
 from harness.spec.base import key
 from harness.spec.job import TIMED, Job
 from harness.spec.spellings import optimizer_label
@@ -71,7 +72,8 @@ def run(name: str, selection: Selection, store: Store, settings: Settings, retry
         if record_status not in ("ok", None):
             cell = job.cell
             reason = store.read(key(job)).reason
-            where = f"{cell.backend} {optimizer_label(cell.recipe)} seed {cell.seed} ({job.measure.spelling()})"
+            what = f"{problem_name(cell.problem)}, {optimizer_label(cell.recipe)}"
+            where = f"{cell.backend} {what} seed {cell.seed} ({job.measure.spelling()})"
             tally.troubles.append(f"{record_status}: {where}: {reason} [job {key(job)}]")
     return tally
 

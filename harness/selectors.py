@@ -87,6 +87,8 @@ def problems(texts: Sequence[str]) -> list[str]:
             found += names([text])
             continue
         for name, arguments in _expanded([text]):
+            if not all(isinstance(value, Call) and not value.arguments for _, value in arguments):
+                raise InvalidInput(f"{text}: give a field of {name} a number or a word, or several as [30,50]")
             given = ",".join(f"{field}={value.name}" if field else value.name for field, value in arguments)
             found.append(f"{name}[{given}]" if given else name)
     return found

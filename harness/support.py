@@ -148,7 +148,8 @@ def document(found: Mapping[str, Words]) -> str:
         "# What is native, what is composed",
         "",
         "Made by `make support` from what the backends themselves answer; a test compares it with them. *native*: the "
-        "framework's own computes the word's formula. *composed*: built from the framework's primitives, because its "
+        "framework's own computes the word's formula; a plain sum, as x + f(x), is any framework's own. *composed*: "
+        "built from the framework's primitives, because its "
         "own computes another or there is none. *shipped*: the framework's own under that name, where its formula is "
         "another. Optimizers are asked under a rate that changes, which tells a rate inside a buffer from one outside. "
         "Fields at their default are left out.",

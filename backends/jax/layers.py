@@ -50,9 +50,9 @@ def origin(model: tuple[Layer, ...], exact: bool) -> Origin:
     """Where the layers come from: composed if one of them is."""
     found = [_origin(layer, exact) for layer in _flat(model)]
     composed = [one for one in found if one.how == "composed"]
-    by = dict.fromkeys(one.by for one in composed or found if one.by != "jax.nn")
+    by = dict.fromkeys(one.by for one in composed or found)
     why = dict.fromkeys(one.why for one in found if one.why)
-    return Origin("composed" if composed else "native", ", ".join(by) or "jax.nn", "; ".join(why))
+    return Origin("composed" if composed else "native", ", ".join(by), "; ".join(why))
 
 
 def apply(
@@ -144,9 +144,7 @@ def _origin(layer: Layer, exact: bool) -> Origin:
             return normalisation.origin(layer, exact)
         case Dropout():
             return Origin("composed", "mx/(1 − p)" if exact else "jax.random.bernoulli", "jax.nn has no dropout")
-        case Embedding() | GlobalAveragePool() | Position() | Reshape():
+        case Dense() | Flatten() | Embedding() | GlobalAveragePool() | Position() | Reshape() | Residual():
             return Origin("native", "jax.numpy")
-        case Dense() | Flatten() | Residual():
-            return Origin("native", "jax.nn")
         case _:
             return activations.origin(layer, exact)

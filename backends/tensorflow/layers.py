@@ -93,7 +93,7 @@ def _origin(layer: Layer, exact: bool) -> Origin:
         case Conv2D() | MaxPool() | AveragePool() | GlobalAveragePool():
             return convolution.origin(layer)
         case Position():
-            return Origin("composed", "x + W", "Keras has no learned position")
+            return Origin("native", "tf.add")
         case Attention():
             return attention.origin(exact)
         case Dropout():
@@ -101,8 +101,10 @@ def _origin(layer: Layer, exact: bool) -> Origin:
             return Origin("composed", "m·x with shared masks", why) if exact else Origin("native", "keras.layers", why)
         case BatchNorm() | LayerNorm():
             return normalisation.origin(layer, exact)
-        case Dense() | Flatten() | Reshape() | Embedding() | SimpleRNN() | LSTM() | GRU() | Residual():
+        case Dense() | Flatten() | Reshape() | Embedding() | SimpleRNN() | LSTM() | GRU():
             return Origin("native", "keras.layers")
+        case Residual():
+            return Origin("native", "keras.ops.add")
         case _:
             return activations.origin(layer, exact)
 

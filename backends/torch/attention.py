@@ -7,11 +7,8 @@ from harness.backend import Origin
 from harness.spec.architecture import head_size
 from harness.spec.layers import Attention
 
-ORIGIN = Origin(
-    "composed",
-    "nn.Linear, scaled_dot_product_attention",
-    "nn.MultiheadAttention keeps query, key and value in one tensor",
-)
+# nn.MultiheadAttention keeps query, key and value in one tensor, of which clips and optimizers would see one norm.
+ORIGIN = Origin("native", "scaled_dot_product_attention")
 
 
 class SelfAttention(nn.Module):

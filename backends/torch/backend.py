@@ -1,5 +1,6 @@
 """PyTorch opened in this process: threads, precision, devices."""
 
+import warnings
 from collections.abc import Mapping
 
 import torch
@@ -19,6 +20,8 @@ class TorchBackend:
 
     def __init__(self, threads: int) -> None:
         torch.set_num_threads(threads)
+        # What torch does of even kernels that keep an image's size, it does right, if by way of a copy.
+        warnings.filterwarnings("ignore", message="Using padding='same' with even kernel", category=UserWarning)
 
     def versions(self) -> Mapping[str, str]:
         # The wheel's local part ("+cpu") names the build, which facts() tells.

@@ -23,7 +23,7 @@ def origin(exact: bool) -> Origin:
     """Where dropout comes from."""
     if exact:
         return Origin("composed", "x·mask", "nn.Dropout draws masks of its own")
-    return Origin("native", "torch.nn")
+    return Origin("native", "torch.nn", "nn.Dropout draws masks of its own")
 
 
 def module(layer: Dropout, exact: bool) -> nn.Module:

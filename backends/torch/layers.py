@@ -143,13 +143,13 @@ def _origin(layer: Layer, inputs: Shape, exact: bool) -> Origin:
         case GlobalAveragePool():
             return Origin("native", "torch.mean")
         case Position():
-            return Origin("composed", "x + W", "torch.nn has no position")
+            return Origin("native", "torch.add")
         case SimpleRNN() | LSTM() | GRU():
             return recurrent.origin(layer, exact)
         case Attention():
             return attention.ORIGIN
         case Residual():
-            return Origin("composed", "x + f(x)", "torch.nn has no residual")
+            return Origin("native", "torch.add")
         case Dropout():
             return dropout.origin(exact)
         case BatchNorm():

@@ -15,7 +15,7 @@ import pandas as pd
 from msgspec.structs import replace
 
 from harness.judge.speed import Contender, First, Floats, Integers, Steady, contender
-from harness.problems.catalogue import known_case
+from harness.problems.catalogue import target
 from harness.spec.cell import Budget, Cell
 from harness.spec.job import Convergence
 from harness.spec.problem import Network
@@ -113,8 +113,7 @@ class Trial:
     @property
     def target(self) -> float | None:
         """What counts as solved, if the catalogue says so."""
-        case = known_case(self.cell.problem)
-        return case.target if case is not None else None
+        return target(self.cell.problem)
 
     @property
     def judged_by(self) -> str:

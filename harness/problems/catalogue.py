@@ -28,19 +28,35 @@ def known_case(problem: Problem) -> Case | None:
     return next((case for case in CATALOGUE.values() if case.problem == problem), None)
 
 
+def target(problem: Problem) -> float | None:
+    """What counts as solved: of the case with this problem, or with this network on other samples of the same data."""
+    case = known_case(problem) or _with_other_data(problem)
+    return case.target if case is not None else None
+
+
 def problem_name(problem: Problem) -> str:
     """The catalogue's name, with what is different of its data set; else its kind and hash."""
     known = known_case(problem)
     if known is not None:
         return known.name
-    if isinstance(problem, Network):
-        for name, of_case in [(c.name, c.problem) for c in CATALOGUE.values() if isinstance(c.problem, Network)]:
-            if of_case.data.name == problem.data.name and replace(of_case, data=problem.data) == problem:
-                return f"{name}[{_changes(of_case.data, problem.data)}]"
+    like = _with_other_data(problem)
+    if like is not None and isinstance(problem, Network) and isinstance(like.problem, Network):
+        return f"{like.name}[{_changes(like.problem.data, problem.data)}]"
     return f"{problem.spelling()} {key(problem)[:6]}"
+
+
+@functools.cache
+def _with_other_data(problem: Problem) -> Case | None:
+    """The case whose network this is, on a data set of the same name."""
+    for case in CATALOGUE.values():
+        if isinstance(problem, Network) and isinstance(case.problem, Network):
+            same = case.problem.data.name == problem.data.name
+            if same and replace(case.problem, data=problem.data) == problem:
+                return case
+    return None
 
 
 def _changes(before: DataSet, after: DataSet) -> str:
     """The fields that differ, as a selector gives them."""
     pairs = [(field, getattr(before, field), getattr(after, field)) for field in DataSet.__struct_fields__]
-    return ",".join(f"{field}={new}" for field, old, new in pairs if new != old)
+    return ",".join(f"{field}={new}" for field, old, new in pairs if new != old and new is not None)

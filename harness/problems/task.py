@@ -148,10 +148,10 @@ def _as_the_loss_takes(loss: Loss, y: np.ndarray, made: Shape) -> np.ndarray:
 
 def _check_tokens(problem: Network, x: np.ndarray) -> None:
     """Embeddings look up inputs, so they come first, and every input is a row of them."""
+    untouched = True
     for place in places(problem.model, x.shape[1:]):
         if isinstance(place.layer, Embedding):
-            before = problem.model[: problem.model.index(place.layer)] if place.layer in problem.model else None
-            if before is None or not all(isinstance(layer, Flatten | Reshape) for layer in before):
+            if not untouched:
                 raise InvalidInput(f"{place.name} looks up the inputs: only flatten and reshape may stand before it")
             most = place.layer.vocabulary - 1
             if not (np.array_equal(x, np.round(x)) and x.min() >= 0 and x.max() <= most):
@@ -159,6 +159,7 @@ def _check_tokens(problem: Network, x: np.ndarray) -> None:
                     f"{place.name} needs whole numbers from 0 to {most}; data {problem.data.name} with scaling "
                     f"{problem.data.scaling} goes from {x.min():g} to {x.max():g}"
                 )
+        untouched = untouched and isinstance(place.layer, Flatten | Reshape)
 
 
 def _check_targets(problem: Network, made: Shape, targets: np.ndarray) -> None:
@@ -172,7 +173,9 @@ def _check_targets(problem: Network, made: Shape, targets: np.ndarray) -> None:
                 f"cross_entropy needs labels from 0 and an output for each; got {have}, outputs {made}"
                 + _hint(len(made) > targets.ndim)
             )
-    elif labels or made != targets.shape[1:]:
+    elif labels:
+        raise InvalidInput(f"{loss.spelling()} needs numbers as targets; these are class labels: use cross_entropy")
+    elif made != targets.shape[1:]:
         raise InvalidInput(
             f"{loss.spelling()} needs targets of the outputs' shape {made}; got {targets.shape[1:]}"
             + _hint(len(made) > targets.ndim - 1)

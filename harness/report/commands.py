@@ -55,7 +55,7 @@ def replay(material: Material, key: str) -> str:
 def missing(material: Material) -> str:
     """The line that makes what a section lacks."""
     problems = dict.fromkeys(problem_name(one.problem) for one in material.settings)
-    known = ",".join(name for name in problems if name in CATALOGUE)
+    known = ",".join(name for name in problems if name.partition("[")[0] in CATALOGUE)
     return shlex.join(["gradgauge", "run", *(["--problem", known] if known else [])])
 
 

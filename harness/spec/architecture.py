@@ -149,22 +149,38 @@ def _without_gradient(
         roles = _parameters(layer, inputs)
         if "key_bias" in roles:
             yield f"{name}.key_bias"
-        if isinstance(layer, Dense | Conv2D | Attention | BatchNorm | LayerNorm) and _taken_away(rest):
+        made = _output_shape(name, layer, inputs)
+        if isinstance(layer, Dense | Conv2D | Attention | BatchNorm | LayerNorm) and _taken_away(rest, made):
             yield from (f"{name}.{role}" for role in roles if role in ("bias", "value_bias", "output_bias", "shift"))
-        inputs = _output_shape(name, layer, inputs)
+        inputs = made
 
 
-def _taken_away(rest: tuple[Layer, ...]) -> bool:
+def _taken_away(rest: tuple[Layer, ...], inputs: Shape) -> bool:
     """Whether a constant added to each feature is subtracted again before it matters."""
     for layer in rest:
-        match layer:
-            case BatchNorm():
-                return True
-            case Linear() | Dense() | Flatten() | MaxPool() | GlobalAveragePool() | AveragePool(counts_padding=False):
-                continue
-            case _:
-                return False
+        if isinstance(layer, BatchNorm):
+            return True
+        if not _passes_shifts(layer, inputs):
+            return False
+        inputs = output_shape(layer, inputs)
     return False
+
+
+def _passes_shifts(layer: Layer, inputs: Shape) -> bool:
+    """Whether a constant added to each feature of the inputs is a constant added to each feature of the outputs."""
+    match layer:
+        case Linear() | Dense() | Flatten() | MaxPool() | GlobalAveragePool() | Position():
+            return True
+        case Conv2D(padding=how):
+            return how == "valid"
+        case AveragePool(padding=how, counts_padding=counts):
+            return how == "valid" or not counts
+        case Reshape(shape=shape):
+            return shape[-1] == inputs[-1]
+        case Residual(layers=inner):
+            return all(_passes_shifts(place.layer, place.inputs) for place in places(inner, inputs))
+        case _:
+            return False
 
 
 def _output_shape(name: str, layer: Layer, inputs: Shape) -> Shape:

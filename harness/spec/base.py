@@ -137,9 +137,19 @@ def _hint(kind: type[Spec], message: str) -> str:
     if misspelt.group(1) == "unknown field":
         names = {field.name for field in found}
     else:
-        names = {word for field in found for word in _words(field.type)}
-    near = difflib.get_close_matches(misspelt.group(2), sorted(names), n=3, cutoff=0.5)
-    return f" (did you mean {' or '.join(near)}?)" if near else ""
+        here = _named_in(message)
+        words = {word for field in found if field.name == here for word in _words(field.type)}
+        names = words or {word for field in found for word in _words(field.type)}
+    near = difflib.get_close_matches(misspelt.group(2), sorted(names - {misspelt.group(2)}), n=3, cutoff=0.5)
+    if near:
+        return f" (did you mean {' or '.join(near)}?)"
+    return f" (choose from: {', '.join(sorted(names))})" if misspelt.group(1) != "unknown field" else ""
+
+
+def _named_in(message: str) -> str:
+    """The field that a message is about: ``padding`` of "at `$.model[0].padding`", ``model`` of `$.model[0].kind`."""
+    path = re.findall(r"[.](\w+)", message.rpartition("`$")[2])
+    return (path[-2:-1] if path[-1:] == ["kind"] else path[-1:] or [""])[0] if path[:1] != ["kind"] else ""
 
 
 def _words(annotation: Any) -> list[str]:

@@ -3,7 +3,9 @@
 Shapes leave out the batch axis: images are (height, width, channels), sequences (time, features).
 """
 
-from typing import Literal
+from typing import Annotated, Literal
+
+import msgspec
 
 from harness.errors import InvalidInput
 from harness.spec.activations import ACTIVATIONS, Activation
@@ -66,7 +68,7 @@ class Flatten(Piece, frozen=True, tag="flatten"):
 class Reshape(Piece, frozen=True, tag="reshape"):
     """The same numbers, in C order, in another shape: 64 pixels as the rows of an image, (8, 8), or as (8, 8, 1)."""
 
-    shape: tuple[Count, ...]
+    shape: Annotated[tuple[Count, ...], msgspec.Meta(min_length=1)]
 
 
 class Embedding(Piece, frozen=True, tag="embedding"):

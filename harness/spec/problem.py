@@ -11,6 +11,7 @@ from harness.spec.layers import Layer
 from harness.spec.losses import Loss
 
 SEQUENCES = ("adding", "copy", "temporal_order")  # made of any length
+MOST_STEPS = 20_000_000  # of all sequences together: half a gigabyte
 DATA = ("digits", "breast_cancer", "wine", "iris", "diabetes", "cube", "regression", "line", *SEQUENCES)
 
 
@@ -51,6 +52,8 @@ class DataSet(Spec, frozen=True):
             raise InvalidInput(f"data {self.name}: inputs and targets are named in a file of one's own only")
         if self.name not in SEQUENCES and (self.length is not None or self.samples is not None):
             raise InvalidInput(f"data {self.name}: length and samples belong to {', '.join(SEQUENCES)}")
+        if (self.length or 50) * (self.samples or 6000) > MOST_STEPS:
+            raise InvalidInput(f"data {self.name}: length × samples may be {MOST_STEPS:,} at most")
         if self.validation + self.test >= 1:
             raise InvalidInput(
                 f"data {self.name}: validation {self.validation} + test {self.test} leave nothing to train on"

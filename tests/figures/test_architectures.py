@@ -8,6 +8,7 @@ in all frameworks from three seeds: ``gradgauge run architectures`` and ``gradga
 import pytest
 from msgspec.structs import replace
 
+from harness import registry
 from harness.execute.local import Local, Settings
 from harness.problems.catalogue import CATALOGUE
 from harness.spec.job import Convergence
@@ -20,9 +21,9 @@ THREE_SEEDS = {
     "digits-rows-lstm": (0.95, "accuracy, as asked of it"),
     "digits-transformer": (0.93, "accuracy, as asked of it"),
     "adding": (
-        0.94,
-        "R²: a mean squared error of 0.01, where Hochreiter & Schmidhuber (1997) stop an LSTM, is 1/16.7 of the "
-        "variance 1/6, and 1 − 1/16.7 = 0.94",
+        0.96,
+        "R²: Hochreiter & Schmidhuber (1997) call an answer right within 0.04 of a target that is half the sum here, "
+        "so within 0.08; a mean squared error of 0.08² is 1/26 of the variance 1/6, and 1 − 1/26 = 0.96",
     ),
 }
 ONE_SEED = {
@@ -48,7 +49,7 @@ DENSE_FAILS = {
 }
 SEQUENCES_FAIL = {
     "rnn-long": (0.35, "four classes: as good as a guess"),
-    "rnn-long-exploding": (0.6, "four classes: little better than a guess"),
+    "rnn-long-exploding": (0.6, "four classes, in which a guess is worth 0.25: far from solved"),
 }
 FAILS = DENSE_FAILS | SEQUENCES_FAIL
 DIVERGES = "deep-relu-bad-init"
@@ -77,7 +78,8 @@ def of(name, records):
 
 
 def test_every_framework_ran(records):
-    assert {r.job.cell.backend for r in records} >= {"numpy"}
+    here = {name for name, declared in registry.declared().items() if declared.timed and not registry.missing(declared)}
+    assert {r.job.cell.backend for r in records} == here
     assert not [r.reason for r in records if r.status not in ("ok", "diverged")]
 
 

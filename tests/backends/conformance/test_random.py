@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from harness.errors import InvalidInput
 from harness.problems import task as tasks
 from harness.spec.activations import Elu, Gelu, LeakyRelu, Linear, Mish, Relu, Selu, Sigmoid, Softplus, Swish, Tanh
-from harness.spec.architecture import outputs, without_gradient
+from harness.spec.architecture import places, without_gradient
 from harness.spec.base import Piece, fields
 from harness.spec.cell import Budget
 from harness.spec.initialisations import Scaled
@@ -50,9 +50,9 @@ def value(field: msgspec.structs.FieldInfo) -> st.SearchStrategy[Any]:
     if kind is bool:
         return st.booleans()
     if get_origin(kind) is Annotated and isinstance(default, float):
-        return st.sampled_from([default, *(m.examples or () for m in kind.__metadata__)][:1]) | st.floats(0.3, 1.0).map(
-            lambda share: round(share * default, 6) if default > 1e-5 else share * default
-        )
+        return st.sampled_from(
+            [default, *(example for m in kind.__metadata__ for example in m.examples or ())]
+        ) | st.floats(0.3, 1.0).map(lambda share: round(share * default, 6) if default > 1e-5 else share * default)
     return st.just(default)
 
 
@@ -111,43 +111,66 @@ ON_SEQUENCES = (
 )
 
 
+INITIALISATION = Scaled("lecun", "normal")
+
+
 @st.composite
-def networks(draw: st.DrawFn) -> Network:
-    """A dense network, or one on images or rows of the digits, of layers that can take what those before them make."""
-    initialisation = Scaled("lecun", "normal")
-    if draw(st.booleans()):
-        data, units, loss = draw(ENDS)
-        return Network(DataSet(data), (*draw(HIDDEN), Dense(units)), loss, initialisation)
-    shape, layers = draw(st.sampled_from([((8, 8, 1), ON_IMAGES), ((8, 8), ON_SEQUENCES)]))
+def dense(draw: st.DrawFn) -> Network:
+    data, units, loss = draw(ENDS)
+    return Network(DataSet(data), (*draw(HIDDEN), Dense(units)), loss, INITIALISATION)
+
+
+@st.composite
+def deep(draw: st.DrawFn, shape: tuple[int, ...], layers: st.SearchStrategy[Layer]) -> Network:
+    """A network on the digits in that shape, of layers that can take what those before them make."""
     model: tuple[Layer, ...] = (Reshape(shape),)
-    for drawn in draw(st.lists(layers | ANYWHERE, min_size=1, max_size=5)):
+    for drawn in draw(st.lists(layers | ANYWHERE, min_size=2, max_size=5)):
         for layer in (Residual((drawn,)), drawn) if draw(st.booleans()) else (drawn,):
             if fits((*model, layer)):
                 model = (*model, layer)
                 break
     end = draw(st.sampled_from([Flatten(), GlobalAveragePool()]))
-    return Network(
-        DataSet("digits", scaling="min_max", training=100), (*model, end, Dense(10)), CrossEntropy(), initialisation
-    )
+    data = DataSet("digits", scaling="min_max", training=100)
+    return Network(data, (*model, end, Dense(10)), CrossEntropy(), INITIALISATION)
 
 
 def fits(model: tuple[Layer, ...]) -> bool:
-    """Whether every layer can take its inputs."""
+    """Whether every layer can take its inputs; and none is a layer norm of one feature, which is 0 up to rounding."""
     try:
-        return bool(outputs(model, (64,)))
+        return not any(isinstance(p.layer, LayerNorm) and p.inputs[-1] == 1 for p in places(model, (64,)))
     except InvalidInput:
         return False
 
 
-@settings(
-    max_examples=25,
+DRAWN = settings(
+    max_examples=10,
     derandomize=True,
     deadline=None,
     phases=[Phase.generate],  # a failure is told as it was drawn: shrinking would compile hundreds more
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
-@given(problem=networks(), recipe=RECIPES)
-def test_any_recipe_on_any_network(run, rounding, problem, recipe):
+
+
+@DRAWN
+@given(problem=dense(), recipe=RECIPES)
+def test_dense(run, rounding, problem, recipe):
+    compare(run, rounding, problem, recipe)
+
+
+@DRAWN
+@given(problem=deep((8, 8, 1), ON_IMAGES), recipe=RECIPES)
+def test_images(run, rounding, problem, recipe):
+    compare(run, rounding, problem, recipe)
+
+
+@DRAWN
+@given(problem=deep((8, 8), ON_SEQUENCES), recipe=RECIPES)
+def test_sequences(run, rounding, problem, recipe):
+    compare(run, rounding, problem, recipe)
+
+
+def compare(run, rounding, problem, recipe):
+    """Both diverge, or what moves ends at the same place."""
     mine, theirs = run(problem, recipe, BUDGET), run(problem, recipe, BUDGET, on="reference")
     if not np.isfinite(theirs.steps.loss).all():
         assert not np.isfinite(mine.steps.loss).all()

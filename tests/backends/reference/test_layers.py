@@ -216,12 +216,23 @@ def test_gru_by_hand():
 
 
 def test_the_two_resets_of_a_gru_differ_by_where_the_reset_stands():
-    """From h = ⅕, U_n = 5 and U_r = 0: before, n = tanh(log 3 + (¾·⅕)·5); after, the same, for U has one unit."""
-    theta = {"weight": [[LOG3] * 3], "recurrent": [[0.0, 0.0, 5.0]], "bias": [0.0] * 3}
-    expected = 0.25 * math.tanh(LOG3 + 0.75) + 0.75 * 0.2
+    """Two units whose r differ, ¾ and ½, from h = (⅕, ⅕), each n fed by the other's h with the weight 5.
+
+    Before, unit 1 gets its neighbour's share ½·⅕·5 = ½, unit 2 gets ¾; after, each gets its own r times 1: ¾ and ½.
+    """
+    gates = [LOG3, 0.0, LOG3, LOG3, LOG3, LOG3]  # r₁, r₂, z₁, z₂, n₁, n₂
+    recurrent = np.zeros((2, 6))
+    recurrent[0, 5] = recurrent[1, 4] = 5.0
+    theta = {"weight": [gates], "recurrent": recurrent, "bias": [0.0] * 6}
+
+    def h(n):
+        return 0.25 * math.tanh(LOG3 + n) + 0.75 * 0.2
+
     twice = [[[1.0], [1.0]]]
-    assert forward(GRU(1, reset="before"), theta, twice) == pytest.approx(expected, rel=1e-14)
-    assert forward(GRU(1), {**theta, "recurrent_bias": [0.0] * 3}, twice) == pytest.approx(expected, rel=1e-14)
+    before = forward(GRU(2, reset="before"), theta, twice)
+    after = forward(GRU(2), {**theta, "recurrent_bias": [0.0] * 6}, twice)
+    assert before.ravel() == pytest.approx([h(0.5), h(0.75)], rel=1e-14)
+    assert after.ravel() == pytest.approx([h(0.75), h(0.5)], rel=1e-14)
 
 
 def test_attention_by_hand():

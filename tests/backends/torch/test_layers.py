@@ -79,14 +79,14 @@ ORIGINS = [
     (IMAGE, AveragePool((2, 2), (1, 1), "same"), C, C, False),
     (ROWS, GlobalAveragePool(), N, N, False),
     (PIXELS, Embedding(17, 3), N, N, False),
-    (PIXELS, Position(), C, C, False),
+    (PIXELS, Position(), N, N, False),
     (ROWS, SimpleRNN(3, "relu"), N, N, False),
     (ROWS, LSTM(3), N, N, False),
     (ROWS, GRU(3), N, N, False),
     (ROWS, GRU(3, reset="before"), C, N, True),
-    (ROWS, Attention(2, causal=True), C, C, False),
-    (PIXELS, Residual((Tanh(),)), C, C, False),
-    (PIXELS, Dropout(), C, N, False),
+    (ROWS, Attention(2, causal=True), N, N, False),
+    (PIXELS, Residual((Tanh(),)), N, N, False),
+    (PIXELS, Dropout(), C, N, True),
     (PIXELS, BatchNorm(), N, N, False),
     (PIXELS, BatchNorm(running="biased"), C, N, True),
     (PIXELS, LayerNorm(), N, N, False),
@@ -111,7 +111,7 @@ def test_origins(backend, before, layer, exact, shipped, another):
 def test_a_layer_inside_a_residual_is_told_of_too(backend):
     problem = digits(*ROWS, Residual((GRU(8, sequences=True, reset="before"),)), GRU(3, reset="before"))
     model = backend.plan(Cell(problem, Recipe(SGD()), SHORT, "torch", "shipped"), ("dense1.weight",))["model"]
-    assert model.why == "torch.nn has no residual; nn.GRU resets after the product hU"
+    assert model.why == "nn.GRU resets after the product hU"
 
 
 @pytest.mark.parametrize("loss", [variant for kind in LOSSES for variant in variants(kind)], ids=str)

@@ -134,7 +134,7 @@ def test_targets_are_what_the_loss_takes(tmp_path, text, units, loss, kind, shap
         (LABELS.replace(",0\n", ",-1\n"), 3, CrossEntropy(), "labels from -1"),
         (LABELS.replace(",0\n", ",0.5\n"), 3, CrossEntropy(), "no labels"),
         (LABELS, 1, BinaryCrossEntropy(), "targets 0 or 1"),
-        (TWO, 1, MeanSquaredError(), "needs targets of the outputs' shape"),
+        (TWO, 1, MeanSquaredError(), "these are class labels: use cross_entropy"),
     ],
 )
 def test_targets_that_the_loss_cannot_take(tmp_path, text, units, loss, says):

@@ -97,8 +97,8 @@ def test_quadratic_has_the_condition_number_asked_for(rotated):
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"loss": MeanSquaredError()}, "targets of the outputs' shape"),
-        ({"loss": BinaryCrossEntropy()}, "targets of the outputs' shape"),
+        ({"loss": MeanSquaredError()}, "these are class labels: use cross_entropy"),
+        ({"loss": BinaryCrossEntropy()}, "these are class labels: use cross_entropy"),
         ({"model": (Dense(9),)}, "an output for each"),
     ],
 )
@@ -153,6 +153,7 @@ def test_labels_become_distributions():
             (Reshape((8, 8)), Residual((Embedding(17, 2), Reshape((16, 8)), Dense(4), Reshape((8, 8)))), Dense(10)),
             "residual1.embedding1 looks up",
         ),
+        ((Embedding(17, 17), Embedding(17, 17), Flatten(), Dense(10)), "embedding2 looks up the inputs"),
         ((Embedding(16, 2), Flatten(), Dense(10)), "whole numbers from 0 to 15; data digits .* from 0 to 16"),
     ],
 )
