@@ -204,7 +204,7 @@ def test_a_model_is_told_layer_by_layer(backend):
     problem = Network(DataSet("digits"), (Reshape((8, 8)), Position(), inner, inner, Dense(10)), CrossEntropy())
     model = backend.plan(Cell(problem, Recipe(SGD()), CASE.budget, "tensorflow"), NAMES)["model"]
     assert model.by == "keras.layers, tf.add, keras.ops.add, tf.matmul, tf.nn.softmax, m·x with shared masks"
-    assert [clause.split()[-1] for clause in model.why.split("; ")] == ["position", "float32", "masks"]
+    assert [clause.split()[-1] for clause in model.why.split("; ")] == ["float32", "masks"]
 
 
 def test_where_keras_has_another_formula_the_plan_tells_it(backend):
