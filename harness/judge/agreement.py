@@ -1,10 +1,11 @@
 """Same maths: how far each backend is from the reference, against what rounding alone may do.
 
 Two trajectories are equal when the largest difference of any element of a tensor, over the largest distance that the
-tensor moved in the reference, is at most max(1e-12, 100 × the reference's own response to moving every initial
-value by one unit in the last place) in float64, and at most 1e-4 in float32. Gradients of one batch are equal when the
-largest difference over the largest element is at most 1e-11. Left out are tensors whose exact gradient is zero, such as
-a bias before a batch norm: what moves them is rounding, and no output depends on them.
+tensor moved in the reference, is at most max(1e-12, 100 × the reference's own response to moving every initial value,
+and every number of shared random gradients, by one unit in the last place) in float64, and at most 1e-4 in float32.
+Gradients of one batch are equal when the largest difference over the largest element is at most 1e-11. Left out are
+tensors whose exact gradient is zero, such as a bias before a batch norm: what moves them is rounding, and no output
+depends on them.
 """
 
 import functools

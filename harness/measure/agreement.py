@@ -1,6 +1,8 @@
 """What a backend computes, for comparison: gradients of one batch, parameters after some steps."""
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -9,6 +11,7 @@ from harness.measure.feedback import Feedback
 from harness.measure.run import Outcome, Run, first_not_finite
 from harness.measure.series import series
 from harness.spec.job import Agreement
+from harness.spec.problem import RandomGradients
 
 NUDGES = 4
 
@@ -17,7 +20,7 @@ def measure(run: Run, what: Agreement) -> Outcome:
     """Series ``gradient`` (first batch, at the start), ``parameter`` and ``moved`` (the largest change) per tensor.
 
     With ``ulp`` the series ``response`` in their place: the largest change of an element of each tensor's end when
-    every initial value moves to one of its neighbours, of several such moves.
+    every initial value, and every number of shared random gradients, moves to a neighbour, of several such moves.
     """
     trainer = run.trainer()
     if what.ulp:
@@ -37,10 +40,26 @@ def _response(run: Run, trainer: Trainer) -> Outcome:
     plain, largest = trainer.parameters(), dict.fromkeys(run.start, 0.0)
     for seed in range(NUDGES):
         trainer.reset(neighbour(run.start, seed))
-        Feedback(run, trainer).train(0, len(run.order))
+        with _nudged(run, seed):
+            Feedback(run, trainer).train(0, len(run.order))
         for name, values in trainer.parameters().items():
             largest[name] = max(largest[name], change(values, plain[name]))
     return Outcome([series("response", value, tensor=name) for name, value in largest.items()], diverged)
+
+
+@contextmanager
+def _nudged(run: Run, seed: int) -> Iterator[None]:
+    """Random gradients, which are data and know nothing of w, moved to a neighbour for a while, in the task."""
+    if not isinstance(run.cell.problem, RandomGradients):
+        yield
+        return
+    gradients = run.task.parts["training"].x
+    kept = gradients.copy()
+    gradients[...] = neighbour({"gradients": kept}, seed)["gradients"]
+    try:
+        yield
+    finally:
+        gradients[...] = kept
 
 
 def change(values: Floats, plain: Floats) -> float:
