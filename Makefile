@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest -q
 
-.PHONY: run test lint test-harness test-agreement test-figures test-reference test-numpy test-torch test-tensorflow test-jax overhead support clean
+.PHONY: run test lint test-harness test-agreement test-figures test-reference test-numpy test-torch test-tensorflow test-jax figures overhead support clean
 
 run: .venv/installed
 	$(BIN)/gradgauge run
@@ -27,6 +27,10 @@ test-reference test-numpy test-torch test-tensorflow test-jax: test-%: .venv/ins
 # What the harness's own loop costs, beside raw expert loops, interleaved in one run.
 overhead: .venv/installed
 	$(BIN)/python -m suites.overhead
+
+# Every case in every framework from three seeds: 15 minutes.
+figures: .venv/installed
+	$(PYTEST) tests/figures --every-figure
 
 # The table of what is native and composed, from the backends' own answers.
 support: .venv/installed
