@@ -43,7 +43,7 @@ class At(NamedTuple):
     w: Floats  # the weights at which it was taken
     eta: float  # the rate of this step
     t: int  # 1, 2, …
-    decay: float = 0.0  # λ of a decoupled decay that belongs inside the formula
+    decay: float | Floats = 0.0  # λ of a decoupled decay inside the formula; of each weight in a joint one
 
 
 def initial(spec: Optimizer, w: Floats) -> State:
@@ -285,7 +285,7 @@ def adafactor(spec: Adafactor, at: At, state: State) -> tuple[Floats, State]:
 def lars(spec: LARS, at: At, state: State) -> tuple[Floats, State]:
     """κ = c‖w‖/(‖g‖ + λ‖w‖ + ε), or c‖w‖/(‖g + λw‖ + ε); v ← μv + ηκ(g + λw); Δ = v."""
     g = at.g + at.decay * at.w
-    below = norm(g) if spec.norm == "joint" else norm(at.g) + at.decay * norm(at.w)
+    below = norm(g) if spec.norm == "joint" else norm(at.g) + norm(at.decay * at.w)
     v = spec.momentum * state["v"] + at.eta * trust(spec.trust * norm(at.w), below + spec.eps) * g
     return v, {"v": v}
 
@@ -377,17 +377,21 @@ def schedule_free(spec: ScheduleFree, at: At, state: State) -> tuple[Floats, Sta
 
 
 def lbfgs(spec: LBFGS, at: At, state: State) -> tuple[Floats, State]:
-    """Δ = ηHg over all tensors in one vector, H by the two-loop recursion over the pairs (s, y), oldest first."""
+    """Δ = η(Hg + λw) over all tensors in one vector, H by two loops over the pairs (s, y), oldest first.
+
+    s = −Δ₋₁, y = g − g₋₁.
+    """
     pairs = state["pairs"]
-    if at.t > 1:
-        s, y = at.w - state["w"], at.g - state["g"]
-        if s @ y > spec.curvature:
-            pairs = (*pairs, (s, y))[-spec.memory :]
-    state = {"pairs": pairs, "w": at.w, "g": at.g}
     if at.t == 1:
         size = {"l1": np.abs(at.g).sum(), "l2": norm(at.g), "plain": 0.0}[spec.first]
-        return at.eta * min(1.0, 1 / size if size else 1.0) * at.g, state
-    return at.eta * two_loops(pairs, at.g), state
+        u = min(1.0, 1 / size if size else 1.0) * at.g
+    else:
+        s, y = state["s"], at.g - state["g"]
+        if s @ y > spec.curvature:
+            pairs = (*pairs, (s, y))[-spec.memory :]
+        u = two_loops(pairs, at.g)
+    delta = at.eta * (u + at.decay * at.w)
+    return delta, {"pairs": pairs, "s": -delta, "g": at.g}
 
 
 def two_loops(pairs: tuple[tuple[Floats, Floats], ...], g: Floats) -> Floats:

@@ -61,11 +61,11 @@ class Composed(torch.optim.Optimizer):
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         """Make one update."""
         self.t += 1
+        if isinstance(self.spec, LBFGS):
+            self._step_as_one(self.spec)
+            return
         for group in self.param_groups:
             eta, decay = group["lr"], group["weight_decay"]
-            if isinstance(self.spec, LBFGS):
-                self._step_as_one(self.spec, group["params"], eta)
-                continue
             for w in group["params"]:
                 canonical = layers.to_canonical(self.names[w], w)
                 at = At(layers.to_canonical(self.names[w], w.grad), canonical, eta, self.t, decay)
@@ -74,10 +74,12 @@ class Composed(torch.optim.Optimizer):
                     state.update(initial(self.spec, canonical))
                 canonical.sub_(delta(self.spec, at, state))
 
-    def _step_as_one(self, spec: LBFGS, parameters: list[nn.Parameter], eta: float) -> None:
-        w = torch.cat([w.flatten() for w in parameters])
+    def _step_as_one(self, spec: LBFGS) -> None:
+        rates = {w: group["weight_decay"] for group in self.param_groups for w in group["params"]}
+        parameters, eta = list(rates), self.param_groups[0]["lr"]
         g = torch.cat([w.grad.flatten() for w in parameters if w.grad is not None])
-        whole = lbfgs(spec, At(g, w, eta, self.t, 0.0), self.state[parameters[0]])
+        decay = torch.cat([rate * w.flatten() for w, rate in rates.items()])
+        whole = lbfgs(spec, g, decay, eta, self.state[parameters[0]])
         parts = torch.split(whole, [w.numel() for w in parameters])
         for parameter, part in zip(parameters, parts, strict=True):
             parameter.sub_(part.view_as(parameter))
@@ -368,21 +370,27 @@ def schedule_free(spec: ScheduleFree, at: At, state: State) -> Tensor:
     return at.w - torch.lerp(z, x, spec.beta)
 
 
-def lbfgs(spec: LBFGS, at: At, state: dict[str, Any]) -> Tensor:
-    """Δ = ηHg over all tensors in one vector, H by the two-loop recursion over the pairs (s, y), oldest first."""
-    pairs: list[tuple[Tensor, Tensor]] = state.setdefault("pairs", [])
-    if at.t > 1:
-        s, y = at.w - state["w"], at.g - state["g"]
+def lbfgs(spec: LBFGS, g: Tensor, decay: Tensor, eta: float, state: dict[str, Any]) -> Tensor:
+    """Δ = η(Hg + λw) over all tensors in one vector, H by two loops over the pairs (s, y), oldest first.
+
+    s = −Δ₋₁, y = g − g₋₁; ``decay`` is λw.
+    """
+    if "g" in state:
+        s, y = state["s"], g - state["g"]
         if s.dot(y) > spec.curvature:
-            pairs.append((s, y))
-            del pairs[: -spec.memory]
-    state["w"], state["g"] = at.w, at.g
-    if at.t > 1:
-        return at.eta * _two_loops(pairs, at.g)
-    if spec.first == "plain":
-        return at.eta * at.g
-    size = _norm(at.g, 1 if spec.first == "l1" else 2)
-    return at.eta * (1 / size).clamp(max=1.0) * at.g
+            state["pairs"] = [*state["pairs"], (s, y)][-spec.memory :]
+        u = _two_loops(state["pairs"], g)
+    else:
+        state["pairs"] = []
+        u = _first(spec, g) * g
+    step = eta * (u + decay)
+    state["s"], state["g"] = -step, g
+    return step
+
+
+def _first(spec: LBFGS, g: Tensor) -> Tensor | float:
+    """min(1, 1/‖g‖₁), min(1, 1/‖g‖₂) or 1."""
+    return 1.0 if spec.first == "plain" else (1 / _norm(g, 1 if spec.first == "l1" else 2)).clamp(max=1.0)
 
 
 def _two_loops(pairs: list[tuple[Tensor, Tensor]], g: Tensor) -> Tensor:

@@ -21,12 +21,12 @@ class Update:
         self.clip = clips.clipper(recipe.clip, exact, named)
         decay = recipe.decay
         decayed = [] if isinstance(decay, NoDecay) else [named[n] for n in touched(decay.on, named)]
-        own_decay = decays.is_native(cell) or decays.is_inside(recipe)
+        own_decay = decays.is_native(cell) or decays.is_inside(cell)
         self.decayed_outside = [] if own_decay else decayed
         groups = decays.groups(recipe, list(named.values()), decayed if own_decay else [])
         self.native = optimizers.origin(cell).how == "native"
         self.optimizers: tuple[torch.optim.Optimizer, ...] = (
-            optimizers.native(recipe.optimizer, groups, decoupled=own_decay and isinstance(decay, Decoupled))
+            optimizers.native(recipe.optimizer, groups, exact, decoupled=own_decay and isinstance(decay, Decoupled))
             if self.native
             else (Composed(recipe.optimizer, groups, named),)
         )

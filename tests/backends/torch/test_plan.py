@@ -103,11 +103,11 @@ OPTIMIZERS = [
     (Recipe(Yogi()), C, C, True),
     (Recipe(Adan()), C, C, True),
     (Recipe(ScheduleFree()), C, C, True),
-    (Recipe(LBFGS()), C, N, True),
+    (Recipe(LBFGS()), N, N, True),
     (Recipe(LBFGS(first="l2")), C, N, True),
     (Recipe(LBFGS(curvature=0.0)), C, N, True),
     (Recipe(LBFGS(), decay=Decoupled()), C, N, True),
-    (Recipe(LBFGS(), decay=Coupled()), C, N, True),
+    (Recipe(LBFGS(), decay=Coupled()), N, N, True),
 ]
 
 
@@ -143,6 +143,7 @@ OTHERS = [
     ("decay", Recipe(Muon(), decay=Decoupled()), C, N),
     ("decay", Recipe(Rprop(), decay=Coupled()), C, C),
     ("decay", Recipe(LAMB(), decay=Decoupled()), C, C),
+    ("decay", Recipe(LBFGS(), decay=Decoupled()), C, C),
     ("decay", Recipe(ScheduleFree(), decay=Decoupled(scaled_by="schedule")), C, C),
     ("schedule", Recipe(Adam()), N, N),
     ("schedule", Recipe(Adam(), schedule=Exponential()), C, N),
