@@ -32,8 +32,9 @@ class Update:
         )
         self.groups = [group for optimizer in self.optimizers for group in optimizer.param_groups]
         lr = recipe.optimizer.lr
-        self.rates = schedules.table(recipe.schedule, steps, lr) if exact else None
-        self.schedulers = [] if exact else schedules.shipped(recipe.schedule, self.optimizers, steps, lr)
+        composed = schedules.origin(recipe.schedule, exact, steps).how == "composed"
+        self.rates = schedules.table(recipe.schedule, steps, lr) if composed else None
+        self.schedulers = [] if composed else schedules.shipped(recipe.schedule, self.optimizers, steps, lr)
         self.t, self.scale = 0, 1.0
 
     def rescale(self, factor: float) -> None:

@@ -161,6 +161,10 @@ SCHEDULES = [
     WarmUp(4, 0.1, InverseTime(0.5, 7)),
     OneCycle(),
     OneCycle(12, rise=0.4, end=0.0),
+    OneCycle(rise=0.05),
+    OneCycle(rise=0.01),
+    OneCycle(1),
+    WarmUp(10, 0.1, OneCycle(rise=0.1)),
 ]
 
 
