@@ -6,7 +6,7 @@ import numpy as np
 
 from backends.reference import clips, decays, optimizers
 from backends.reference.functions import joined, split
-from backends.reference.optimizers import At, State
+from backends.reference.optimizers.step import At, State
 from harness.backend import Floats, Parameters
 from harness.spec.recipe import Recipe
 

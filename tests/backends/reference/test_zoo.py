@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from backends.reference import optimizers, update
-from backends.reference.optimizers import At, newton_schulz, two_loops
+from backends.reference.optimizers.iterates import two_loops
+from backends.reference.optimizers.muon import newton_schulz
+from backends.reference.optimizers.step import At
 from harness.spec.optimizers import (
     LAMB,
     LARS,
