@@ -122,7 +122,7 @@ def factors(schedule: Schedule, steps: int) -> Floats:
 
 
 def _one_cycle(schedule: OneCycle, t: Floats, steps: int) -> Floats:
-    peak, last = schedule.rise * steps - 1, max(steps - 1, 1)
+    peak, last = schedule.rise * steps - 1, steps - 1
 
     def along(progress: Floats, first: float, second: float) -> Floats:
         return np.asarray(second + (first - second) * (1 + np.cos(np.pi * np.clip(progress, 0.0, 1.0))) / 2)

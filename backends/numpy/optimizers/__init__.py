@@ -59,4 +59,4 @@ def bind(optimizer: Optimizer, w: Flat, g: Flat, decay: Mapping[str, float]) -> 
         case spec.ScheduleFree():
             return iterates.ScheduleFree(optimizer, w, g, decay)
         case spec.LBFGS():
-            return iterates.LBFGS(optimizer, w.vector, g.vector)
+            return iterates.LBFGS(optimizer, w, g, decay)

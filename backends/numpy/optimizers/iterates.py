@@ -1,4 +1,4 @@
-"""Steps that remember where the weights were: means and differences of the iterates."""
+"""Steps that remember where the weights were: means of the iterates, or the steps between them."""
 
 import math
 from collections import deque
@@ -49,22 +49,24 @@ class ScheduleFree:
 
 
 class LBFGS:
-    """Δ = ηHg by the two-loop recursion over the kept pairs s = w − w₋₁, y = g − g₋₁ with sᵀy > ``curvature``."""
+    """Δ = η(Hg + λw) by two loops over the kept pairs s = −Δ₋₁, y = g − g₋₁ with sᵀy > ``curvature``."""
 
-    def __init__(self, optimizer: spec.LBFGS, w: Array, g: Array) -> None:
-        self.spec, self.w, self.g = optimizer, w, g
-        self.w_before, self.g_before, self.q, self.term = (np.empty_like(g) for _ in range(4))
+    def __init__(self, optimizer: spec.LBFGS, w: Flat, g: Flat, decay: Mapping[str, float]) -> None:
+        self.spec, self.g = optimizer, g.vector
+        self.g_before, self.q, self.term = (np.empty_like(self.g) for _ in range(3))  # q becomes Δ
+        self.add = adder(decay, w, self.q)
         self.pairs: deque[tuple[Array, Array, float]] = deque()  # (s, y, sᵀy), oldest first
-        self.spare = [(s, y) for s, y in np.empty((optimizer.memory + 1, 2, g.size), g.dtype)]
+        self.spare = [(s, y) for s, y in np.empty((optimizer.memory + 1, 2, self.g.size), self.g.dtype)]
 
     def __call__(self, eta: float, t: int) -> Array:
-        if t > 1:
-            self._remember()
-        np.copyto(self.w_before, self.w)
-        np.copyto(self.g_before, self.g)
         if t == 1:
-            return np.multiply(self.g, eta * self._first(), out=self.q)
-        return np.multiply(self._two_loops(), eta, out=self.q)
+            np.multiply(self.g, self._first(), out=self.q)
+        else:
+            self._remember()
+            self._two_loops()
+        np.copyto(self.g_before, self.g)
+        self.add()
+        return np.multiply(self.q, eta, out=self.q)
 
     def _first(self) -> float:
         """min(1, 1/‖g‖₁) or min(1, 1/‖g‖₂) of the first gradient, or 1."""
@@ -80,7 +82,7 @@ class LBFGS:
     def _remember(self) -> None:
         """Take in the newest pair if its curvature is enough, in the place of the oldest if the memory is full."""
         s, y = self.spare.pop()
-        np.subtract(self.w, self.w_before, out=s)
+        np.negative(self.q, out=s)
         np.subtract(self.g, self.g_before, out=y)
         curvature = float(np.dot(s, y))
         if curvature > self.spec.curvature:
@@ -90,8 +92,8 @@ class LBFGS:
             s, y, _ = self.pairs.popleft()
         self.spare.append((s, y))
 
-    def _two_loops(self) -> Array:
-        """Hg, H₀ = γI (Nocedal & Wright 2006, algorithm 7.4)."""
+    def _two_loops(self) -> None:
+        """q = Hg, H₀ = γI (Nocedal & Wright 2006, algorithm 7.4)."""
         q, term, shares = self.q, self.term, []
         np.copyto(q, self.g)
         for s, y, curvature in reversed(self.pairs):
@@ -105,4 +107,3 @@ class LBFGS:
         for (s, y, curvature), a in zip(self.pairs, reversed(shares), strict=True):
             np.multiply(s, a - float(np.dot(y, q)) / curvature, out=term)
             np.add(q, term, out=q)
-        return q
