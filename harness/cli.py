@@ -26,7 +26,7 @@ from harness.judge import agreement
 from harness.judge.agreement import Verdict
 from harness.problems import catalogue
 from harness.problems.catalogue import problem_name
-from harness.spec.base import key, to_json, to_toml
+from harness.spec.base import canonical, key, to_toml
 from harness.spec.spellings import recipe_label
 from harness.store import Store
 from harness.study import DEFAULT_THREADS, Selection, Study, find_case, find_study, overridden, select
@@ -236,8 +236,9 @@ def _run(
     study: Study, folder: Path, settings: Settings, fresh: bool, retry: bool, line: list[str] | None
 ) -> running.Tally:
     selection = _select(study, settings)
-    about = {"study": msgspec.json.decode(to_json(study)), "line": line}
-    with Store.create(folder, about, fresh) as store:
+    problems = [canonical(case) for case in selection.own]
+    about = {"study": canonical(study), "line": line, "problems": problems}
+    with Store.create(folder, about, fresh) as store, catalogue.knowing(selection.own):
         tally = running.run(study.name, selection, store, settings, retry, err)
     _say(tally.sentence())
     _say_all([f"  {trouble}" for trouble in tally.troubles])

@@ -90,11 +90,13 @@ class Selection:
 
     jobs: list[Job]
     unavailable: dict[str, str]  # backend → reason, with the line that installs it
+    own: tuple[Case, ...] = ()  # those in files of a user's own, whose names and targets the catalogue does not know
 
 
 def select(study: Study, threads: int = DEFAULT_THREADS, pythons: Mapping[str, str] | None = None) -> Selection:
     """Every job of a study, once; refuses what does not exist before anything runs."""
     pythons = pythons or {}
+    own = own_cases(study)
     for backend in pythons:
         registry.find(backend)
     found: dict[str, Job] = {}
@@ -111,7 +113,17 @@ def select(study: Study, threads: int = DEFAULT_THREADS, pythons: Mapping[str, s
     if not found or (alone and unavailable):
         why = "; ".join(f"{name}: {reason}" for name, reason in unavailable.items()) or "no backend fits it"
         raise InvalidInput(f"the selection of {study.name} is empty ({why})")
-    return Selection(list(found.values()), unavailable)
+    return Selection(list(found.values()), unavailable, own)
+
+
+def own_cases(study: Study) -> tuple[Case, ...]:
+    """The cases in files that a study selects, and the catalogue's of those problems; refuses two targets for one."""
+    names = dict.fromkeys(name for grid in study.grids for name in selectors.problems(grid.problems))
+    cases = {name: find_case(name) for name in names}
+    problems = {case.problem for name, case in cases.items() if name.endswith(".toml")}
+    own = tuple(case for case in cases.values() if case.problem in problems)
+    catalogue.by_problem(own)
+    return own
 
 
 def cells(grid: Grid) -> list[Cell]:

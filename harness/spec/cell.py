@@ -45,7 +45,10 @@ class Cell(Spec, frozen=True):
 
 
 class Case(Spec, frozen=True):
-    """A named entry of the catalogue: a problem with the recipe and budget that its source gives."""
+    """A named entry of the catalogue: a problem with the recipe and budget that its source gives.
+
+    In a file of a user's own, ``name`` is what reports call the problem.
+    """
 
     name: str
     about: str
@@ -53,3 +56,7 @@ class Case(Spec, frozen=True):
     recipe: Recipe
     budget: Budget
     target: float | None = None  # the metric (validation part) that counts as solved; a loss for functions
+
+    def check(self) -> None:
+        if not self.name.strip() or not self.name.isprintable():
+            raise InvalidInput(f"case.name = {self.name!r}: reports call the problem so, give it a name in one line")
