@@ -131,15 +131,24 @@ def cells(grid: Grid) -> list[Cell]:
     found = []
     for name in selectors.problems(grid.problems):
         case = find_case(name)
-        task = tasks.make(case.problem)
-        length = budget(grid, case)
-        tasks.batch_size(task.samples, length)
-        for recipe in recipes(grid, case):
-            for piece in (recipe.penalty, recipe.decay):
-                if not isinstance(piece, NoPenalty | NoDecay):
-                    touched(piece.on, task.parameters)
+        try:
+            chosen, length = _checked(grid, case)
+        except InvalidInput as error:
+            raise InvalidInput(f"in {name}: {error}") from None
+        for recipe in chosen:
             found += _cells(grid, case, recipe, length)
     return found
+
+
+def _checked(grid: Grid, case: Case) -> tuple[list[Recipe], Budget]:
+    """The recipes and the budget that a grid gives a case, which must fit its problem."""
+    task, length = tasks.make(case.problem), budget(grid, case)
+    tasks.batch_size(task.samples, length)
+    chosen = recipes(grid, case)
+    for piece in (piece for recipe in chosen for piece in (recipe.penalty, recipe.decay)):
+        if not isinstance(piece, NoPenalty | NoDecay):
+            touched(piece.on, task.parameters)
+    return chosen, length
 
 
 def _cells(grid: Grid, case: Case, recipe: Recipe, length: Budget) -> list[Cell]:
