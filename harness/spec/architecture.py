@@ -268,7 +268,7 @@ def _parameters(layer: Layer, inputs: Shape) -> dict[str, Parameter]:
             size = math.prod(kernel)
             weight = Parameter((*kernel, features, filters), "weight", (size * features, size * filters))
             return {"weight": weight} | ({"bias": _filled(filters)} if bias else {})
-        case Embedding(vocabulary=vocabulary, units=units):  # a linear map with one active input
+        case Embedding(vocabulary=vocabulary, units=units):
             return {"weight": Parameter((vocabulary, units), "weight", (1, units))}
         case Position():
             return {"weight": Parameter(inputs, "weight", (1, features))}

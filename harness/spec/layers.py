@@ -72,14 +72,21 @@ class Reshape(Piece, frozen=True, tag="reshape"):
 
 
 class Embedding(Piece, frozen=True, tag="embedding"):
-    """y = W[x], a row of W, of shape (vocabulary, units), for each of the inputs, which are whole numbers from 0."""
+    """y = W[x], a row of W, of shape (vocabulary, units), for each of the inputs, which are whole numbers from 0.
+
+    Initialisations see the fans (1, units): x stands for a one-hot vector, of which one element is not zero, so the
+    variance of y is that of one weight, whatever the vocabulary.
+    """
 
     vocabulary: Count
     units: Count
 
 
 class Position(Piece, frozen=True, tag="position"):
-    """y = x + W with W of the shape of x: what tells one place from another, learned (Gehring et al. 2017)."""
+    """y = x + W with W of the shape of x: what tells one place from another, learned (Gehring et al. 2017).
+
+    Initialisations see the fans (1, features), those of an embedding of the place, for one row of W is added to each.
+    """
 
 
 class SimpleRNN(Piece, frozen=True, tag="rnn"):

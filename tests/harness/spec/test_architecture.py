@@ -5,7 +5,7 @@ import pytest
 from harness.errors import InvalidInput
 from harness.spec import base
 from harness.spec.activations import Relu, Tanh
-from harness.spec.architecture import names, outputs, padding, parameter_shapes, places, without_gradient
+from harness.spec.architecture import names, outputs, padding, parameter_shapes, parameters, places, without_gradient
 from harness.spec.layers import (
     GRU,
     LSTM,
@@ -201,3 +201,10 @@ kind = "atention"
 def test_a_misspelt_word_inside_a_residual_names_the_nearest():
     with pytest.raises(InvalidInput, match="did you mean attention"):
         base.from_toml(Network, MISSPELT)
+
+
+@pytest.mark.parametrize(("layer", "fans"), [(Embedding(10, 4), (1, 4)), (Position(), (1, 5))], ids=str)
+def test_the_fans_that_follow_from_one_active_input_are_those_that_the_docstring_states(layer, fans):
+    (parameter,) = parameters((layer,), (7, 5)).values()
+    assert parameter.fans == fans
+    assert f"fans (1, {'units' if isinstance(layer, Embedding) else 'features'})" in type(layer).__doc__
