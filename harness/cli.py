@@ -26,8 +26,9 @@ from harness.judge import agreement
 from harness.judge.agreement import Verdict
 from harness.problems import catalogue
 from harness.problems.catalogue import problem_name
-from harness.spec.base import canonical, key, to_toml
+from harness.spec.base import canonical, key
 from harness.spec.spellings import recipe_label
+from harness.spec.toml import to_toml
 from harness.store import Store
 from harness.study import DEFAULT_THREADS, Selection, Study, find_case, find_study, overridden, select
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -14,7 +14,7 @@ from harness import environment, registry, selectors
 from harness.errors import InvalidInput, unknown
 from harness.problems import catalogue
 from harness.problems import task as tasks
-from harness.spec.base import Count, S, Spec, from_toml, key
+from harness.spec.base import Count, S, Spec, from_toml, key, left_out
 from harness.spec.cell import Budget, Case, Cell
 from harness.spec.job import TIMED, Agreement, Job, Measure
 from harness.spec.problem import Network
@@ -40,10 +40,10 @@ class Grid(Spec, frozen=True):
     precisions: tuple[Literal["float32", "float64"], ...] = ("float32",)
     modes: tuple[str, ...] = ("default",)
     seeds: Count = 1
-    steps: Count | None = None
-    epochs: Count | None = None
-    batch: Count | Literal["full"] | None = None
-    stop: str | None = None
+    steps: Annotated[Count | None, left_out("the problem's own length", 1000)] = None
+    epochs: Annotated[Count | None, left_out("the problem's own length", 10)] = None
+    batch: Annotated[Count | Literal["full"] | None, left_out("the problem's own", 32)] = None
+    stop: Annotated[str | None, left_out("the problem's own", "early[patience=5]")] = None
 
 
 class Study(Spec, frozen=True):

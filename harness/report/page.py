@@ -16,9 +16,9 @@ from harness.report.material import Material, read, setting
 from harness.report.section import Section
 from harness.report.words import counted, listed, problem_name
 from harness.spec.architecture import parameter_shapes
-from harness.spec.base import to_toml
 from harness.spec.job import TIMED
 from harness.spec.problem import Network, Problem
+from harness.spec.toml import to_toml
 from harness.store import write_atomically, writing_to
 
 SECTIONS = (

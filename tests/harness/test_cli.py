@@ -16,8 +16,9 @@ from msgspec.structs import replace
 
 from harness import cli
 from harness.problems.catalogue import CATALOGUE
-from harness.spec.base import from_toml, to_toml
+from harness.spec.base import from_toml
 from harness.spec.cell import Case
+from harness.spec.toml import to_toml
 from harness.studies import STUDIES
 from harness.study import Study, overridden
 

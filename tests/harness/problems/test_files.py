@@ -12,7 +12,6 @@ from harness.errors import InvalidInput
 from harness.problems import files, task
 from harness.problems.catalogue import CATALOGUE
 from harness.problems.data import load
-from harness.spec.base import to_toml
 from harness.spec.cell import Budget, Case
 from harness.spec.job import Convergence
 from harness.spec.layers import Conv2D, Dense, Flatten, Reshape
@@ -20,6 +19,7 @@ from harness.spec.losses import BinaryCrossEntropy, CrossEntropy, MeanSquaredErr
 from harness.spec.optimizers import SGD
 from harness.spec.problem import DataSet, Network
 from harness.spec.recipe import L2, Recipe
+from harness.spec.toml import to_toml
 from harness.study import Grid, cells, find_case
 
 PENALTY = L2(on=("dense4.weight",))

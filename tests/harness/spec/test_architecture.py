@@ -28,6 +28,7 @@ from harness.spec.layers import (
 from harness.spec.losses import CrossEntropy
 from harness.spec.problem import DataSet, Network
 from harness.spec.recipe import touched
+from harness.spec.toml import to_toml
 
 
 @pytest.mark.parametrize(
@@ -182,7 +183,7 @@ def test_a_nested_model_survives_its_file():
     network = Network(
         DataSet("digits"), (Reshape((8, 8)), Residual((LayerNorm(0.1), Attention(2))), Dense(10)), CrossEntropy()
     )
-    assert base.from_toml(Network, base.to_toml(network)) == network
+    assert base.from_toml(Network, to_toml(network)) == network
     assert base.from_json(Network, base.to_json(network)) == network
 
 
