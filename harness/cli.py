@@ -61,10 +61,10 @@ Shape = Annotated[Format, typer.Option("--format", help="how to print the result
 
 @app.command("list")
 def list_(
-    kind: Annotated[str, typer.Argument(help="problems, studies, optimizers, clips, … (all if left out)")] = "",
+    kind: Annotated[str, typer.Argument(help=f"one of {', '.join(listing.KINDS)} (all if left out)")] = "",
     shape: Shape = Format.table,
 ) -> None:
-    """Everything that has a name (problems, optimizers, backends, …), and whether it runs here."""
+    """Everything that has a name, with formulas, fields and what they may be; and which backends run here."""
     kinds = [kind] if kind else list(listing.KINDS)
     _print({name: listing.rows(name) for name in kinds}, shape)
 
@@ -310,7 +310,8 @@ def _print(tables: dict[str, list[dict[str, str]]], shape: Format) -> None:
         if not rows:
             continue
         columns = list(dict.fromkeys(name for row in rows for name in row))
-        table = Table(title=title, title_justify="left", show_edge=False)
+        long = any("\n" in value for row in rows for value in row.values())
+        table = Table(title=title, title_justify="left", show_edge=False, show_lines=long)
         for column in columns:
             table.add_column(column, overflow="fold")
         for row in rows:
