@@ -24,6 +24,9 @@ test-harness test-agreement test-figures: test-%: .venv/installed
 test-reference test-numpy test-torch test-tensorflow test-jax: test-%: .venv/installed
 	$(PYTEST) tests/backends --backend $*
 
+# Hundreds of steps are compiled and each is run a few times: half the optimization is half the time.
+test-jax: export XLA_FLAGS = --xla_backend_optimization_level=1 --xla_cpu_use_fusion_emitters=false
+
 # What the harness's own loop costs, beside raw expert loops, interleaved in one run.
 overhead: .venv/installed
 	$(BIN)/python -m suites.overhead
