@@ -68,11 +68,9 @@ def shrinkage(rate: Spread, w: Array, memory: Memory) -> Callable[[float], Array
     if not some(rate):
         return None
     amount = memory.scratch(w)
-    if not isinstance(rate, np.ndarray):
-        return lambda factor: np.multiply(w, rate * factor, out=amount)
 
-    def of_each(factor: float) -> Array:
+    def shrink(factor: float) -> Array:
         np.multiply(w, rate, out=amount)
-        return np.multiply(amount, factor, out=amount)
+        return amount if factor == 1 else np.multiply(amount, factor, out=amount)
 
-    return of_each
+    return shrink

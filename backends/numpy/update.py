@@ -16,7 +16,7 @@ class Update:
     """
 
     def __init__(self, recipe: Recipe, w: Flat, g: Flat, steps: int) -> None:
-        self.w = w.vector
+        self.w, self.lr = w.vector, recipe.optimizer.lr
         self.clip = clips.clipper(recipe.clip, g, w)
         self.memory = Memory()
         self.blocks = blocks.bind(recipe, w, g, self.memory)
@@ -32,9 +32,9 @@ class Update:
     def apply(self) -> None:
         """Update by the gradients as they are, and as they stay."""
         factor = self.scale if self.factors is None else self.scale * self.factors[self.t]
-        self.t += 1
+        eta, self.t = self.lr * factor, self.t + 1
         for block in self.blocks:
-            block(factor, self.t)
+            block(eta, factor, self.t)
 
     def evaluated_at(self) -> Array:
         """The weights at which the network is evaluated: the mean x of a schedule-free optimizer, else w."""
@@ -43,4 +43,4 @@ class Update:
 
     def state_bytes(self) -> int:
         """What the optimizer keeps from step to step."""
-        return self.memory.state_bytes
+        return self.memory.state_bytes()

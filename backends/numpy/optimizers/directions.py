@@ -3,7 +3,7 @@
 import numpy as np
 
 from backends.numpy.flat import Array
-from backends.numpy.memory import Memory
+from backends.numpy.memory import Memory, number
 from backends.numpy.optimizers.averages import fold
 from harness.spec import optimizers as spec
 
@@ -15,14 +15,14 @@ class SGD:
         self.g, self.delta = g, memory.scratch(g)
 
     def __call__(self, eta: float, t: int) -> Array:
-        return np.multiply(self.g, eta, out=self.delta)
+        return np.multiply(self.g, eta, self.delta)
 
 
 class Momentum:
     """v ← μv + (1 − d)g; Δ = ηv, or η(g + μv); with the rate inside, ηg takes the place of g."""
 
     def __init__(self, optimizer: spec.Momentum, g: Array, memory: Memory) -> None:
-        self.spec, self.g = optimizer, g
+        self.spec, self.g, self.momentum = optimizer, g, number(optimizer.momentum, g)
         self.v, self.step, self.delta = memory.state(g), memory.scratch(g), memory.scratch(g)
 
     def __call__(self, eta: float, t: int) -> Array:
@@ -31,9 +31,9 @@ class Momentum:
         damped = o.dampening and (t > 1 or o.first == "damped")
         if inside or damped:
             g = np.multiply(g, (eta if inside else 1.0) * (1 - o.dampening if damped else 1.0), out=self.step)
-        fold(g, o.momentum, v)
+        fold(g, self.momentum, v)
         if o.nesterov:
-            np.multiply(v, o.momentum, out=delta)
+            np.multiply(v, self.momentum, out=delta)
             np.add(delta, g, out=delta)
             return delta if inside else np.multiply(delta, eta, out=delta)
         return v if inside else np.multiply(v, eta, out=delta)
@@ -43,14 +43,16 @@ class Lion:
     """Δ = η sign(kM + g) with k = β₁(1 − β₂)/(1 − β₁); then M ← β₂M + g."""
 
     def __init__(self, optimizer: spec.Lion, g: Array, memory: Memory) -> None:
-        self.spec, self.g = optimizer, g
+        self.g = g
         self.m, self.mixed, self.delta = memory.state(g), memory.scratch(g), memory.scratch(g)
+        o = optimizer
+        self.k, self.beta2 = number(o.beta1 * (1 - o.beta2) / (1 - o.beta1), g), number(o.beta2, g)
 
     def __call__(self, eta: float, t: int) -> Array:
-        o, g, m, mixed, delta = self.spec, self.g, self.m, self.mixed, self.delta
-        np.multiply(m, o.beta1 * (1 - o.beta2) / (1 - o.beta1), out=mixed)
+        g, m, mixed, delta = self.g, self.m, self.mixed, self.delta
+        np.multiply(m, self.k, out=mixed)
         np.add(mixed, g, out=mixed)
-        fold(g, o.beta2, m)
+        fold(g, self.beta2, m)
         np.sign(mixed, out=delta)  # in place it takes five times as long
         return np.multiply(delta, eta, out=delta)
 

@@ -8,7 +8,7 @@ import math
 import numpy as np
 
 from backends.numpy.flat import Array
-from backends.numpy.memory import Memory
+from backends.numpy.memory import Memory, number
 from backends.numpy.optimizers.averages import fold, fold_square, root
 from harness.spec import optimizers as spec
 
@@ -18,6 +18,7 @@ class Adam:
 
     def __init__(self, optimizer: spec.Adam, g: Array, memory: Memory) -> None:
         self.spec, self.g = optimizer, g
+        self.beta1, self.beta2 = number(optimizer.beta1, g), number(optimizer.beta2, g)
         self.m, self.v, self.delta = memory.state(g), memory.state(g), memory.scratch(g)
         self.greatest = memory.state(g) if optimizer.amsgrad != "no" else g[:0]
 
@@ -25,8 +26,8 @@ class Adam:
         o, m, v, delta = self.spec, self.m, self.v, self.delta
         k1, c2 = (1 - o.beta1) / (1 - o.beta1**t), 1 - o.beta2**t
         k2 = (1 - o.beta2) / c2
-        fold(self.g, o.beta1, m)
-        fold_square(self.g, o.beta2, v, delta)
+        fold(self.g, self.beta1, m)
+        fold_square(self.g, self.beta2, v, delta)
         if o.amsgrad == "raw":
             v = np.maximum(self.greatest, v, out=self.greatest)
         elif o.amsgrad == "corrected":
