@@ -5,7 +5,7 @@ A backend is *declared* without importing its framework (``Declaration``), *open
 state, compiled code. A trainer does arithmetic; what is measured, when and how often is the harness's business.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Literal, NamedTuple, Protocol
@@ -46,11 +46,30 @@ class Evaluation(NamedTuple):
     metric: float | None  # accuracy or R²; None for analytic functions
 
 
+# A stretch of the training step that can be timed by itself.
+Phase = Literal["step", "forward", "gradient", "penalty", "clip", "update"]
+
+
 class Trainer(Protocol):
     """One training run. Every method returns after the device has finished (it fences)."""
 
     def train(self, order: Integers) -> Steps:
         """Make one update for each row of ``order``, shape (steps, batch): indices of training samples."""
+        ...
+
+    def phase(self, name: Phase, order: Integers) -> Callable[[], None]:
+        """A function that goes through one phase of the step once for each row of ``order``, and fences.
+
+        "step": all of it, as ``train``. "forward": loss + penalty in training mode. "gradient": that and backward.
+        "penalty": its value and gradient alone. "clip" and "update" (decay, schedule and optimizer, without the clip)
+        work on gradients that are held: those of the first row. Whatever is not the phase itself (gradients, device
+        copies, compiling where it can be asked for) is done here, before the function is handed out. The recipe has a
+        penalty or clip where one is asked for (``measure.speed`` sees to it). Raises ``Unsupported`` with the reason.
+        """
+        ...
+
+    def state_bytes(self) -> int:
+        """Bytes of what the optimizer keeps from step to step, on the device, without parameters and gradients."""
         ...
 
     def gradients(self, indices: Integers) -> Parameters:
@@ -94,6 +113,10 @@ class Backend(Protocol):
 
     def plan(self, cell: Cell, parameters: tuple[str, ...]) -> Plan:
         """Where each piece of the cell comes from. Raises ``Unsupported`` with the reason."""
+        ...
+
+    def peak_bytes(self, device: str) -> int | None:
+        """The most memory in use on ``device`` since this was asked last; None on the host, which is not asked here."""
         ...
 
     def trainer(self, cell: Cell, task: Task, start: Parameters, steps: int, observe: bool) -> Trainer:

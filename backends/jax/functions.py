@@ -11,7 +11,7 @@ from harness.spec.problem import Beale, Function, NoisyQuadratic, Quadratic, Ran
 
 
 def value(function: Function, parameters: Arrays, batch: Array, constants: Mapping[str, Floats]) -> Array:
-    """f(parameters; batch), a scalar."""
+    """f(parameters, in the task's order; batch), a scalar."""
     fixed = {name: jnp.asarray(values, float) for name, values in constants.items()}  # in the precision of the run
     match function:
         case Rosenbrock(a=a, b=b):
@@ -27,5 +27,5 @@ def value(function: Function, parameters: Arrays, batch: Array, constants: Mappi
         case NoisyQuadratic():
             return 0.5 * jnp.mean(jnp.sum(fixed["curvatures"] * jnp.square(parameters["x"] - batch), axis=1))
         case RandomGradients():
-            flat = jnp.concatenate([jnp.ravel(parameters["weight"]), parameters["bias"]])
+            flat = jnp.concatenate([jnp.ravel(w) for w in parameters.values()])
             return jnp.mean(jnp.matmul(batch, flat, precision="highest"))

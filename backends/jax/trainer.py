@@ -51,7 +51,7 @@ class Objective:
     """Loss, penalty and metric of a problem as functions of the parameters; stateless, so that trainers share it."""
 
     def __init__(self, cell: Cell, task: Task) -> None:
-        self.problem, self.constants = task.problem, task.constants
+        self.problem, self.constants, self.names = task.problem, task.constants, task.parameters
         self.exact = cell.implementation == "exact"
         self.penalty = penalties.penalty(cell.recipe.penalty, task.samples)
         self.gradient = jax.jit(self._gradient, compiler_options=SOON)
@@ -69,7 +69,8 @@ class Objective:
     def _outputs(self, parameters: Arrays, x: Array, at: Pass) -> tuple[Array, Running]:
         if isinstance(self.problem, Network):
             return layers.apply(self.problem.model, parameters, x, at)
-        return functions.value(self.problem, parameters, x, self.constants), {}
+        ordered = {name: parameters[name] for name in self.names}  # what went through jax.tree comes back sorted
+        return functions.value(self.problem, ordered, x, self.constants), {}
 
     def _loss(self, outputs: Array, y: Array) -> Array:
         return losses.loss(self.problem.loss, outputs, y, self.exact) if isinstance(self.problem, Network) else outputs

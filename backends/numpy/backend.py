@@ -31,6 +31,9 @@ class NumpyBackend:
         pieces = ("loss", "optimizer", "clip", "penalty", "decay", "schedule")
         return {"model": _of_model(cell), **dict.fromkeys(pieces, Origin("native", "NumPy"))}
 
+    def peak_bytes(self, device: str) -> int | None:
+        return None
+
     def trainer(self, cell: Cell, task: Task, start: Parameters, steps: int, observe: bool) -> NumpyTrainer:
         return NumpyTrainer(cell, task, start, steps, observe)
 

@@ -29,6 +29,9 @@ class ReferenceBackend:
         pieces = ("model", "loss", "optimizer", "clip", "penalty", "decay", "schedule")
         return dict.fromkeys(pieces, Origin("native", "NumPy"))
 
+    def peak_bytes(self, device: str) -> int | None:
+        return None
+
     def trainer(self, cell: Cell, task: Task, start: Parameters, steps: int, observe: bool) -> ReferenceTrainer:
         _refuse(cell)
         return ReferenceTrainer(cell, task, start, steps, observe)

@@ -1,5 +1,7 @@
 """The training loop, as a textbook writes it."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from backends.reference import functions, layers, losses, penalties, schedules
@@ -7,7 +9,8 @@ from backends.reference.clips import norm
 from backends.reference.layers import Pass
 from backends.reference.normalisation import Moments
 from backends.reference.update import States, evaluated_at, initial, update
-from harness.backend import Evaluation, Floats, Integers, Parameters, Steps
+from harness.backend import Evaluation, Floats, Integers, Parameters, Phase, Steps
+from harness.errors import Unsupported
 from harness.problems.data import Part
 from harness.problems.masks import masks
 from harness.problems.task import Task
@@ -44,6 +47,12 @@ class ReferenceTrainer:
             self.w, self.states = update(self.recipe, self.w, g, self.states, factor, self.t)
             self.running = running
         return Steps(seen, penalised, norms if self.observe else None)
+
+    def phase(self, name: Phase, order: Integers) -> Callable[[], None]:
+        raise Unsupported("the reference is read, not timed")
+
+    def state_bytes(self) -> int:
+        raise Unsupported("the reference is read, not measured")
 
     @np.errstate(all="ignore")
     def gradients(self, indices: Integers) -> Parameters:

@@ -25,7 +25,7 @@ class Value:
         """The value, a scalar, the same in training and inference."""
         parameters = {name: tf.convert_to_tensor(v) for name, v in self.parameters.items()}
         if isinstance(self.function, RandomGradients):
-            flat = tf.concat([tf.reshape(parameters["weight"], [-1]), parameters["bias"]], axis=0)
+            flat = tf.concat([tf.reshape(w, [-1]) for w in parameters.values()], axis=0)
             return tf.reduce_mean(tf.linalg.matvec(batch, flat))
         return value(self.function, parameters["x"], batch, self.constants)
 
@@ -43,4 +43,4 @@ def value(function: Function, x: tf.Tensor, batch: tf.Tensor, constants: dict[st
         case NoisyQuadratic():
             return tf.reduce_mean(tf.reduce_sum(constants["curvatures"] * tf.square(x - batch), axis=1)) / 2
         case RandomGradients():
-            raise TypeError("random_gradients has two parameters")
+            raise TypeError("random_gradients has tensors of its own")

@@ -9,7 +9,11 @@ BACKEND = Declaration(
     requires=("torch",),
     extra="torch",
     devices=("cpu", "cuda"),
-    modes=("eager",),
+    modes=("eager", "single", "foreach", "fused", "compile"),
     compiles="nothing (eager)",
-    flags={"OMP_NUM_THREADS": "{threads}", "MKL_NUM_THREADS": "{threads}"},
+    flags={
+        "OMP_NUM_THREADS": "{threads}",
+        "MKL_NUM_THREADS": "{threads}",
+        "TORCHINDUCTOR_FORCE_DISABLE_CACHES": "1",
+    },
 )

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import torch
 
-from backends.torch import clips, decays, layers, losses, optimizers, schedules
+from backends.torch import clips, decays, layers, losses, modes, optimizers, schedules
 from backends.torch.trainer import TorchTrainer
 from harness.backend import Origin, Parameters, Plan
 from harness.errors import Unsupported
@@ -40,6 +40,7 @@ class TorchBackend:
     def plan(self, cell: Cell, parameters: tuple[str, ...]) -> Plan:
         if cell.device == "cuda" and not cuda():
             raise Unsupported("device cuda: this PyTorch sees no GPU")
+        modes.check(cell)
         exact, recipe, problem = cell.implementation == "exact", cell.recipe, cell.problem
         model, loss = Origin("native", "torch.nn"), Origin("native", "torch.nn.functional")
         if isinstance(problem, Network):
@@ -54,6 +55,13 @@ class TorchBackend:
             "decay": decays.origin(cell),
             "schedule": schedules.origin(recipe.schedule, exact, steps),
         }
+
+    def peak_bytes(self, device: str) -> int | None:
+        if device == "cpu":
+            return None
+        peak = torch.cuda.max_memory_allocated()
+        torch.cuda.reset_peak_memory_stats()
+        return peak
 
     def trainer(self, cell: Cell, task: Task, start: Parameters, steps: int, observe: bool) -> TorchTrainer:
         return TorchTrainer(cell, task, start, steps, observe)

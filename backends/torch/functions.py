@@ -23,9 +23,8 @@ class Value(nn.Module):
     def forward(self, batch: Tensor) -> Tensor:
         """The value, a scalar."""
         if isinstance(self.function, RandomGradients):
-            weight = layers.to_canonical("weight", self.get_parameter("weight"))
-            flat = torch.cat([weight.flatten(), self.get_parameter("bias")])
-            return (batch @ flat).mean()
+            flat = [layers.to_canonical(name, w).flatten() for name, w in self.named_parameters()]
+            return (batch @ torch.cat(flat)).mean()
         return value(self.function, self.get_parameter("x"), batch, self.constants)
 
 
@@ -43,4 +42,4 @@ def value(function: Function, x: Tensor, batch: Tensor, constants: dict[str, Ten
         case NoisyQuadratic():
             return 0.5 * (constants["curvatures"].to(x.device) * (x - batch).square()).sum(dim=1).mean()
         case RandomGradients():
-            raise TypeError("random_gradients has two parameters")
+            raise TypeError("random_gradients has tensors of its own")

@@ -1,15 +1,15 @@
 """The training loop, as a PyTorch user writes it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 from torch import Tensor, nn
 
-from backends.torch import dropout, functions, layers, losses, normalisation, penalties
+from backends.torch import dropout, functions, layers, losses, modes, normalisation, penalties, phases
 from backends.torch.dropout import Draws, Masked
 from backends.torch.update import Update
-from harness.backend import Evaluation, Floats, Integers, Parameters, Steps
+from harness.backend import Evaluation, Floats, Integers, Parameters, Phase, Steps
 from harness.problems.data import Part
 from harness.problems.masks import masks
 from harness.problems.task import Task
@@ -19,7 +19,7 @@ from harness.spec.problem import Network
 
 
 class TorchTrainer:
-    """One training run in eager PyTorch."""
+    """One training run: eager, or with its loss and update compiled."""
 
     def __init__(self, cell: Cell, task: Task, start: Parameters, steps: int, observe: bool) -> None:
         self.cell, self.task, self.steps, self.observe = cell, task, steps, observe
@@ -31,8 +31,13 @@ class TorchTrainer:
         self.masked = any(isinstance(module, Masked) for module in self.module.modules())
         self.draws = any(isinstance(module, nn.Dropout) for module in self.module.modules())
         self.weights = list(self.named.values())
+        self.loss = self._loss
+        if cell.mode == modes.COMPILED:
+            torch.compiler.reset()  # what was compiled for other trainers counts against a limit
+            self.loss = torch.compile(self._loss, dynamic=False)
         self.parts = {name: self._part(part) for name, part in task.parts.items()}
         self.penalty = penalties.penalty(cell.recipe.penalty, self.named, task.samples)
+        self.update = Update(cell, self.named, steps)
         self.reset(start)
 
     def _module(self) -> nn.Module:
@@ -64,7 +69,10 @@ class TorchTrainer:
             parameter.grad = None
         normalisation.forget(self.module)
         self.random = Draws(self.device) if self.draws else None
-        self.update = Update(self.cell, self.named, self.steps)
+        if self.cell.mode == modes.COMPILED:
+            self.update.restart()
+        else:
+            self.update = Update(self.cell, self.named, self.steps)
 
     def rescale(self, factor: float) -> None:
         self.update.rescale(factor)
@@ -81,7 +89,7 @@ class TorchTrainer:
         for row in torch.as_tensor(order, device=self.device).unbind(0):
             if self.masked:
                 self._mask(len(row))
-            loss = self._loss(x[row], y[row])
+            loss = self.loss(x[row], y[row])
             seen.append(loss.detach())
             if self.penalty is not None:
                 extra = self.penalty()
@@ -93,6 +101,33 @@ class TorchTrainer:
             self.update()
         observed = _fetch(norms, len(order), len(self.weights)) if self.observe else None
         return Steps(_fetch(seen, len(order)), _fetch(penalised, len(order)), observed)
+
+    def phase(self, name: Phase, order: Integers) -> Callable[[], None]:
+        if name == "step":
+            return lambda: _nothing(self.train(order))
+        rows = torch.as_tensor(order, device=self.device).unbind(0)
+        with self._drawing(on=True):
+            each = phases.phase(self, name, rows[0])
+
+        def go() -> None:
+            with self._drawing(on=True):
+                for row in rows:
+                    each(row)
+            if self.device.type == "cuda":
+                torch.cuda.synchronize(self.device)
+
+        return go
+
+    def objective(self, row: Tensor) -> Tensor:
+        """Loss + penalty on a batch, in training mode."""
+        x, y = self.parts["training"]
+        if self.masked:
+            self._mask(len(row))
+        loss: Tensor = self.loss(x[row], y[row])
+        return loss if self.penalty is None else loss + self.penalty()
+
+    def state_bytes(self) -> int:
+        return self.update.state_bytes()
 
     def gradients(self, indices: Integers) -> Parameters:
         x, y = self.parts["training"]
@@ -138,6 +173,10 @@ class TorchTrainer:
             yield
         for values, before in zip(self.module.buffers(), kept, strict=True):
             values.copy_(before)
+
+
+def _nothing(_: object) -> None:
+    """What a phase gives: its work is its result."""
 
 
 def _canonical(name: str, values: Tensor) -> Floats:

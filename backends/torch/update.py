@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from backends.torch import clips, decays, optimizers, schedules
+from backends.torch import clips, decays, modes, optimizers, schedules
 from backends.torch.composed import Composed
 from harness.spec.cell import Cell
 from harness.spec.recipe import Coupled, Decoupled, NoDecay, touched
@@ -24,12 +24,15 @@ class Update:
         own_decay = decays.is_native(cell) or decays.is_inside(cell)
         self.decayed_outside = [] if own_decay else decayed
         groups = decays.groups(recipe, list(named.values()), decayed if own_decay else [])
+        groups = [group | modes.kernel(cell) for group in groups]
         self.native = optimizers.origin(cell).how == "native"
         self.optimizers: tuple[torch.optim.Optimizer, ...] = (
             optimizers.native(recipe.optimizer, groups, exact, decoupled=own_decay and isinstance(decay, Decoupled))
             if self.native
             else (Composed(recipe.optimizer, groups, named),)
         )
+        compiled = cell.mode == modes.COMPILED
+        self.steps = [torch.compile(o.step) if compiled else o.step for o in self.optimizers]
         self.groups = [group for optimizer in self.optimizers for group in optimizer.param_groups]
         lr = recipe.optimizer.lr
         composed = schedules.origin(recipe.schedule, exact, steps).how == "composed"
@@ -44,8 +47,23 @@ class Update:
                 optimizers.rescale(optimizer, self.recipe.optimizer, factor / self.scale)
         self.scale = factor
 
+    def restart(self) -> None:
+        """Back to step 0 without a new optimizer, for which a compiled step would be compiled anew."""
+        self.rescale(1.0)
+        self.t = 0
+        for optimizer in self.optimizers:
+            modes.refresh(optimizer)
+
     def __call__(self) -> None:
-        """Update, and forget the gradients."""
+        """Clip, update, and forget the gradients."""
+        if self.clip is not None:
+            self.clip()
+        self.apply()
+        for optimizer in self.optimizers:
+            optimizer.zero_grad()
+
+    def apply(self) -> None:
+        """Update by the gradients as they are."""
         if self.rates is not None:
             for group in self.groups:
                 group["lr"] = self.rates[self.t]
@@ -63,15 +81,11 @@ class Update:
         self.t += 1
 
     def _step(self) -> None:
-        if self.clip is not None:
-            self.clip()
         if self.decayed_outside:
             self._decay_and_step()
-        else:
-            for optimizer in self.optimizers:
-                optimizer.step()
-        for optimizer in self.optimizers:
-            optimizer.zero_grad()
+            return
+        for step in self.steps:
+            step()
 
     @torch.no_grad()
     def _decay_and_step(self) -> None:
@@ -87,8 +101,8 @@ class Update:
                 taken = torch._foreach_mul(weights, rate * scale)
             case NoDecay():
                 pass
-        for optimizer in self.optimizers:
-            optimizer.step()
+        for step in self.steps:
+            step()
         if taken:
             torch._foreach_sub_(weights, taken)
 
@@ -105,3 +119,20 @@ class Update:
         finally:
             for w, values in zip(means, kept, strict=True):
                 w.copy_(values)
+
+    def state_bytes(self) -> int:
+        """What the optimizers keep from step to step."""
+        states = [state for optimizer in self.optimizers for state in optimizer.state.values()]
+        return sum(tensor.nbytes for tensor in _tensors(states))
+
+
+def _tensors(tree: object) -> Iterator[Tensor]:
+    match tree:
+        case Tensor():
+            yield tree
+        case dict():
+            for value in tree.values():
+                yield from _tensors(value)
+        case list() | tuple():
+            for value in tree:
+                yield from _tensors(value)

@@ -32,17 +32,16 @@ class Stopwatch:
 
     def block(self) -> float:
         """Seconds a step over one block; starting over and warming up stay outside the clock."""
+        begin = self.what.warm_up
         self.trainer.reset(self.run.start)
-        self.trainer.train(self.order[: self.what.warm_up])
-        return self._clock(self.what.warm_up, self.steps)
-
-    def _clock(self, begin: int, steps: int) -> float:
-        rows = self.order[begin : begin + steps]
+        self.trainer.train(self.order[:begin])
+        rows = self.order[begin : begin + self.steps]
+        go = self.trainer.phase(self.what.phase, rows)
         gc.collect()
         gc.disable()
         try:
             started = time.perf_counter()
-            self.trainer.train(rows)
+            go()
             return (time.perf_counter() - started) / len(rows)
         finally:
             gc.enable()

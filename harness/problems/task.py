@@ -1,6 +1,7 @@
 """A problem made concrete: its data, its parameters' shapes, the start and the batch order that all backends share."""
 
 import itertools
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -74,9 +75,18 @@ def make(problem: Problem) -> Task:
             part = Part(noise, np.zeros(samples))
             return Task(problem, {"x": (n,)}, {"training": part}, {"curvatures": h})
         case RandomGradients(scale=scale, samples=samples):
-            gradients = np.random.default_rng(0).standard_normal((samples, 29)) * scale
-            shapes: dict[str, Shape] = {"weight": (6, 4), "bias": (5,)}
+            shapes = _shapes(problem)
+            numbers = sum(math.prod(shape) for shape in shapes.values())
+            gradients = np.random.default_rng(0).standard_normal((samples, numbers)) * scale
             return Task(problem, shapes, {"training": Part(gradients, np.zeros(samples))}, {})
+
+
+def _shapes(problem: RandomGradients) -> dict[str, Shape]:
+    if problem.parameters is None:
+        return {"weight": (6, 4), "bias": (5,)}
+    each = problem.parameters // problem.tensors
+    rows = next(rows for rows in range(math.isqrt(each), 0, -1) if each % rows == 0)
+    return {f"weight{i}": (rows, each // rows) for i in range(problem.tensors)}
 
 
 def initial(task: Task, seed: int) -> dict[str, Floats]:

@@ -2,8 +2,10 @@
 
 from typing import Literal
 
+from harness.errors import InvalidInput
 from harness.spec.base import Count, Index, Piece, Positive, Spec
 from harness.spec.cell import Cell
+from harness.spec.recipe import NoClip, NoPenalty, Recipe
 
 Status = Literal["ok", "diverged", "failed", "timeout", "unsupported"]
 FINAL: frozenset[Status] = frozenset(("ok", "diverged", "unsupported"))  # the others run again with --retry
@@ -28,11 +30,15 @@ class Convergence(Piece, frozen=True, tag="convergence"):
 
 
 class Speed(Piece, frozen=True, tag="speed"):
-    """Seconds of ``blocks`` blocks of steps, each of about ``block_seconds``, after ``warm_up`` steps."""
+    """Seconds of ``blocks`` blocks of steps, each of about ``block_seconds``, after ``warm_up`` steps.
+
+    Of whole steps, or of one ``phase`` of them (``backend.Trainer.phase``).
+    """
 
     blocks: Count = 10
     block_seconds: Positive = 0.02
     warm_up: Index = 5
+    phase: Literal["step", "forward", "gradient", "penalty", "clip", "update"] = "step"
 
 
 class FirstCall(Piece, frozen=True, tag="first_call"):
@@ -63,3 +69,14 @@ class Job(Spec, frozen=True):
     cell: Cell
     measure: Measure
     environment: Environment
+
+    def check(self) -> None:
+        if isinstance(self.measure, Speed):
+            check_phase(self.measure.phase, self.cell.recipe)
+
+
+def check_phase(phase: str, recipe: Recipe) -> None:
+    """Refuse to time a clip or penalty that the recipe does not have."""
+    missing = {"penalty": isinstance(recipe.penalty, NoPenalty), "clip": isinstance(recipe.clip, NoClip)}
+    if missing.get(phase):
+        raise InvalidInput(f"speed.phase = {phase!r}: the recipe has no {phase} that could be timed")

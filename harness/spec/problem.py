@@ -114,15 +114,27 @@ class NoisyQuadratic(Piece, frozen=True, tag="noisy_quadratic"):
 
 
 class RandomGradients(Piece, frozen=True, tag="random_gradients"):
-    """f(w; ξ) = ⟨W, ξ_W⟩ + ⟨b, ξ_b⟩: its gradient is ξ itself, whatever the parameters.
+    """f(w; ξ) = ⟨w, ξ⟩: its gradient is ξ itself, whatever the parameters.
 
-    W has shape (6, 4), b (5,). With batch 1 it feeds one shared sequence of gradients of size
-    ``scale`` to an optimizer, which is how update rules are compared apart from everything else. The
-    parameters start at that scale too: next to weights of order 1, float32 would lose small steps.
+    The parameters are W of shape (6, 4) and b (5,); or, where ``parameters`` says how many there are, that many in
+    ``tensors`` matrices of one shape, as square as the number allows. With batch 1 it feeds one shared sequence of
+    gradients of size ``scale`` to an optimizer, which is how update rules are compared, and timed, apart from
+    everything else. The parameters start at that scale too: next to weights of order 1, float32 would lose small
+    steps.
     """
 
     scale: Positive = 1.0
     samples: Count = 64
+    parameters: Count | None = None
+    tensors: Count = 1
+
+    def check(self) -> None:
+        if self.parameters is None and self.tensors != 1:
+            raise InvalidInput("random_gradients.tensors: say how many parameters they hold together")
+        if self.parameters is not None and self.parameters % self.tensors:
+            raise InvalidInput(
+                f"random_gradients: {self.parameters} parameters do not fill {self.tensors} tensors of one size"
+            )
 
 
 Function = Rosenbrock | Quadratic | Beale | NoisyQuadratic | RandomGradients
