@@ -18,13 +18,14 @@ from harness.frames import Reply, Request
 from harness.problems.catalogue import case
 from harness.spec.base import to_json
 from harness.spec.cell import Budget, Cell
-from harness.spec.job import Job, Measure
+from harness.spec.job import Job, Measure, Speed
 from harness.spec.problem import Problem, RandomGradients
 from harness.spec.recipe import Recipe
 from suites import sidecar
 
 DEVICE = os.environ.get("GRADGAUGE_DEVICE", "cpu")
 THREADS = int(os.environ.get("GRADGAUGE_THREADS", "1"))
+SPEED = Speed()
 LIMIT = 600.0  # seconds; asv's own limit is below
 
 EACH = ["numpy eager", "torch eager", "tensorflow graph", "jax jit"]  # every framework, as most of its users run it
@@ -46,6 +47,11 @@ def cell(contender: str, problem: Problem, recipe: Recipe, batch: int) -> Cell:
     backend, _, mode = contender.partition(" ")
     budget = Budget(steps=100, batch=batch)
     return Cell(problem, recipe, budget, backend, "shipped", DEVICE, "float32", mode)
+
+
+def name(cell: Cell) -> str:
+    """The contender of a cell."""
+    return f"{cell.backend} {cell.mode}"
 
 
 def architecture(name: str) -> Problem:
@@ -76,7 +82,7 @@ def worker(backend: str) -> Process:
     """The one worker of this process."""
     started = Process(backend, sys.executable, THREADS)
     atexit.register(started.kill)
-    sidecar.note(backend, started.facts)
+    sidecar.note(backend, started.facts, registry.find(backend).environment(THREADS))
     return started
 
 

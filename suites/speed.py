@@ -91,10 +91,11 @@ class Update(timed.Timed):
     phase = "update"
     params = [contenders.KERNELS, list(UPDATES), [10**3, 10**5, 10**7]]
     param_names = ["contender", "optimizer", "parameters"]
+    recipes = UPDATES
 
     def setup(self, contender: str, optimizer: str, parameters: int) -> None:
         """Open a worker, once."""
-        self.open(contenders.cell(contender, contenders.parameters(parameters), UPDATES[optimizer], 1))
+        self.open(contenders.cell(contender, contenders.parameters(parameters), self.recipes[optimizer], 1))
 
     def time_update(self, contender: str, optimizer: str, parameters: int) -> None:
         """Seconds an update."""

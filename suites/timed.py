@@ -65,5 +65,3 @@ class Timed:
     def block(self) -> None:
         """One block: asv's clock goes on by its seconds a step."""
         clock.seconds += contenders.ask(self.job, "block").seconds
-
-
