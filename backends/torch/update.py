@@ -31,13 +31,14 @@ class Update:
             if self.native
             else (Composed(recipe.optimizer, groups, named),)
         )
-        compiled = cell.mode == modes.COMPILED
-        self.steps = [torch.compile(o.step) if compiled else o.step for o in self.optimizers]
         self.groups = [group for optimizer in self.optimizers for group in optimizer.param_groups]
         lr = recipe.optimizer.lr
         composed = schedules.origin(recipe.schedule, exact, steps).how == "composed"
         self.rates = schedules.table(recipe.schedule, steps, lr) if composed else None
         self.schedulers = [] if composed else schedules.shipped(recipe.schedule, self.optimizers, steps, lr)
+        # Taken last: a scheduler puts a step of its own, which counts, in the place of the optimizer's.
+        compiled = cell.mode == modes.COMPILED
+        self.steps = [torch.compile(o.step) if compiled else o.step for o in self.optimizers]
         self.t, self.scale = 0, 1.0
 
     def rescale(self, factor: float) -> None:
