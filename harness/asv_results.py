@@ -1,9 +1,9 @@
 """Reads what asv wrote: ``.asv/results``, by asv's own library. What cannot be read is told by file, never dropped.
 
-    RESULTS/benchmarks.json                       units and names of parameters
+    RESULTS/benchmarks.json                   units and names of parameters
     RESULTS/MACHINE/machine.json
-    RESULTS/MACHINE/COMMIT-ENVIRONMENT.json       one result
-    RESULTS/MACHINE/COMMIT-ENVIRONMENT.facts.json what it was measured with: {backend: {fact: text}}
+    RESULTS/MACHINE/COMMIT-ENVIRONMENT.json   one result
+    RESULTS/facts/COMMIT-ENVIRONMENT.facts    what it was measured with, if the suite tells: {backend: {fact: text}}
 
 Of every benchmark lower is better, a value that is null failed, one that is NaN was skipped. The parameter called
 ``contender`` says who computes; a benchmark that has none is its own contender.
@@ -14,7 +14,7 @@ import itertools
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,7 +22,8 @@ from harness.errors import InvalidInput, NothingMeasured
 from harness.judge.compare import BYTES, DIVERGED, LEVEL, SECONDS, STEPS, Key, Kind, Measurement
 from harness.judge.ratio_interval import Quartiles
 
-BENCHMARKS, MACHINE, FACTS = "benchmarks.json", "machine.json", ".facts.json"
+BENCHMARKS, MACHINE, FACTS = "benchmarks.json", "machine.json", "facts"
+PRESENT = "present-existing"  # of the latest run in the present environment, which no benchmark knows the commit of
 CONTENDER = "contender"
 KINDS = {"seconds": SECONDS, "bytes": BYTES, "steps": STEPS}
 BY_PREFIX = {"time_": "seconds", "peakmem_": "bytes", "mem_": "bytes"}  # where asv's own table does not tell
@@ -113,13 +114,16 @@ def read(folder: Path) -> Results:
     benchmarks, unreadable = _benchmarks(folder)
     found = []
     for path in sorted(folder.glob("*/*.json")):
-        if path.name == MACHINE or path.name.endswith(FACTS):
+        if path.name == MACHINE:
             continue
         one = _result(path, benchmarks)
         unreadable += [one] if isinstance(one, Unreadable) else []
         found += [one] if isinstance(one, Result) else []
-    for one in found:
-        unreadable += _facts(one.path)[1]
+    facts = {path.stem: _facts(path) for path in sorted((folder / FACTS).glob(f"*.{FACTS}"))}
+    unreadable += [told for told in facts.values() if isinstance(told, Unreadable)]
+    known = {name: told for name, told in facts.items() if not isinstance(told, Unreadable)}
+    latest = max((one.started for one in found if one.environment.startswith("existing")), default=None)
+    found = [replace(one, facts={**one.facts, **_of(one, known, one.started == latest)}) for one in found]
     return Results(folder, sorted(found, key=lambda one: (*one.order, one.environment, one.machine)), unreadable)
 
 
@@ -139,7 +143,6 @@ def _result(path: Path, benchmarks: Mapping[str, Benchmark]) -> Result | Unreada
         loaded = results.Results.load(str(path))
         names = loaded.get_all_result_keys()
         entries = {key: entry for name in names for key, entry in _entries(loaded, name, benchmarks)}
-        facts, _ = _facts(path)
         started = max((int(at) for at in loaded.started_at.values() if at is not None), default=0)
         return Result(
             path,
@@ -150,7 +153,7 @@ def _result(path: Path, benchmarks: Mapping[str, Benchmark]) -> Result | Unreada
             started,
             entries,
             {name: str(version) for name, version in loaded.benchmark_version.items() if version is not None},
-            {"environment": _environment(loaded), **facts},
+            {"environment": _environment(loaded)},
         )
     except util.UserError as error:
         return Unreadable(path, _without(str(error), path))
@@ -217,16 +220,24 @@ def _benchmarks(folder: Path) -> tuple[dict[str, Benchmark], list[Unreadable]]:
         return {}, [Unreadable(path, f"it is no table of asv's benchmarks ({type(error).__name__}: {error})")]
 
 
-def _facts(path: Path) -> tuple[dict[str, dict[str, str]], list[Unreadable]]:
-    """What lies beside a result about how it was measured."""
-    beside = path.with_name(path.stem + FACTS)
+def _facts(path: Path) -> dict[str, dict[str, str]] | Unreadable:
+    """What the suite told of its backends."""
     try:
-        told = json.loads(beside.read_text(encoding="utf-8"))
-        return {str(who): {str(fact): str(value) for fact, value in facts.items()} for who, facts in told.items()}, []
-    except FileNotFoundError:
-        return {}, []
+        told = json.loads(path.read_text(encoding="utf-8"))
+        return {str(who): {str(fact): str(value) for fact, value in facts.items()} for who, facts in told.items()}
     except _BROKEN as error:
-        return {}, [Unreadable(beside, f"it holds no facts ({type(error).__name__}: {error})")]
+        return Unreadable(path, f"it holds no facts ({type(error).__name__}: {error})")
+
+
+def _of(one: Result, facts: Mapping[str, Mapping[str, Mapping[str, str]]], latest: bool) -> Mapping[str, Any]:
+    """The facts that belong to a result."""
+    own = facts.get(f"{one.commit[:8]}-{one.environment}")
+    return own if own is not None else facts.get(PRESENT, {}) if latest else {}
+
+
+def changed(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
+    """The benchmarks whose version is another: they measure something else now."""
+    return sorted(name for name, version in after.items() if before.get(name, version) != version)
 
 
 def _guess(name: str) -> str:
@@ -244,4 +255,6 @@ def _plain(text: str) -> str:
 
 def _without(message: str, path: Path) -> str:
     """asv's message without the path, which is told beside it."""
-    return message.replace(str(path.absolute()), "it").replace(f" in file '{path}'", "").replace(str(path), "it")
+    for shown in (str(path.absolute()), str(path)):
+        message = message.replace(f" in file '{shown}'", "").replace(f"file '{shown}'", "it").replace(shown, "it")
+    return message

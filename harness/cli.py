@@ -18,7 +18,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from harness import comparison, estimate, listing, running, studies
+from harness import asv_results, comparison, estimate, listing, running, studies
 from harness import doctor as doctors
 from harness import replay as replays
 from harness.errors import GradgaugeError, InvalidInput, NothingMeasured, unknown
@@ -43,6 +43,7 @@ _WIDTH = None if sys.stdout.isatty() else 240  # a pipe has no width to respect
 out = Console(width=_WIDTH, markup=False, emoji=False)
 err = Console(stderr=True, markup=False, emoji=False, highlight=False)
 FAIL_ON_HELP = f"exit code 1 where one of these is found: {', '.join(comparison.WORDS)}"
+REPORT_HELP = "where to write (default: the first run; here if that is of asv's)"
 FOLDER_HELP = "run folder (default runs/STUDY; a hash behind it where other options select something else)"
 
 
@@ -183,13 +184,14 @@ def agree(
 
 @app.command()
 def report(
-    runs: Annotated[list[Path], typer.Argument(help="run folders")],
-    out_: Annotated[Path | None, typer.Option("--out", help="where to write (default: the first run)")] = None,
+    runs: Annotated[list[Path], typer.Argument(help="run folders, and folders of asv's results (.asv/results)")],
+    out_: Annotated[Path | None, typer.Option("--out", help=REPORT_HELP)] = None,
 ) -> None:
-    """The offline page, Markdown and CSV, from runs."""
+    """The offline page, Markdown and CSV, from runs and from asv's results."""
     for folder in runs:
-        Store.open(folder)
-    _write_report(runs, out_ or runs[0])
+        if not asv_results.is_results(folder):
+            Store.open(folder)
+    _write_report(runs, out_ or (Path(".") if asv_results.is_results(runs[0]) else runs[0]))
 
 
 @app.command()

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness import asv_results
 from harness.errors import InvalidInput, NothingMeasured, unknown
 from harness.judge import compare as judge
 from harness.judge.compare import BYTES, DIVERGED, FAILS, LEVEL, SECONDS, STEPS, WORKS, Compared, Comparison, Key
@@ -43,7 +44,7 @@ def compare(a: str, b: str, folder: Path, margin: float) -> Outcome:
     if bool(one.commit) != bool(other.commit):
         run, result = (b, a) if one.commit else (a, b)
         raise InvalidInput(f"{run} is a run and {result} a result of asv's: compare two of a kind")
-    changed = sorted(name for name, is_now in other.versions.items() if one.versions.get(name, is_now) != is_now)
+    changed = asv_results.changed(one.versions, other.versions)
     before, after = (
         {key: found for key, found in s.measured.measurements.items() if key.measure not in changed}
         for s in (one, other)

@@ -126,15 +126,18 @@ def test_without_the_table_of_benchmarks_names_tell_units(kind, copied):
     assert found.found[-1].entries[Key("torch eager", "sgd", STEP)].measurement.kind is SECONDS
 
 
-def test_facts_beside_a_result_are_read_and_are_no_result(copied):
-    beside = copied.with_name(copied.stem + ".facts.json")
-    beside.write_text(json.dumps({"torch": {"threads": 1, "BLAS": "MKL"}}))
+def test_facts_belong_to_their_commit_and_environment(copied):
+    told = folder(copied) / "facts" / f"{copied.stem}.facts"
+    told.parent.mkdir()
+    told.write_text(json.dumps({"torch": {"threads": 1, "BLAS": "MKL"}}))
     found = read(copied)
     assert len(found.found) == 2 and not found.unreadable
     assert found.found[-1].facts["torch"] == {"threads": "1", "BLAS": "MKL"}
     assert "torch" not in found.found[0].facts
-    beside.write_text("[1")
-    assert [path for path, _ in read(copied).unreadable] == [beside]
+    told.rename(told.with_name("present-existing.facts"))
+    assert ["torch" in one.facts for one in read(copied).found] == [False, True]  # that which was measured last
+    told.write_text("[1")
+    assert [path for path, _ in read(copied).unreadable] == [told]
 
 
 def test_a_value_that_is_not_finite_stays_what_it_is(copied):
