@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from harness.environment import cores
 from harness.problems import task as tasks
 from harness.spec import architecture
-from harness.spec.job import TIMED, Agreement, Convergence, FirstCall, Job, Speed
+from harness.spec.job import TIMED, Agreement, Convergence, FirstCall, Job, Memory, Speed
 from harness.spec.layers import (
     GRU,
     LSTM,
@@ -43,6 +43,8 @@ def seconds(job: Job) -> float:
             return build + (blocks + 1) * (block + warm_up * step)
         case FirstCall(processes=processes):
             return processes * (start + build)
+        case Memory(steps=steps):
+            return start + build + steps * step
 
 
 @functools.cache

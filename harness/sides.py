@@ -10,6 +10,7 @@ from harness.asv_results import Result, Results
 from harness.errors import InvalidInput, NothingMeasured
 from harness.judge import measurements
 from harness.judge.measurements import Measured
+from harness.problems import catalogue
 from harness.store import MARK, Store
 
 
@@ -28,7 +29,9 @@ def side(asked: str, folder: Path) -> Side:
     """A run folder, a file of asv's, or ``COMMIT[:ENVIRONMENT]`` in a folder of asv's results."""
     path = Path(asked)
     if (path / MARK).is_file():
-        return Side(asked, measurements.of_run(Store.open(path).records()))
+        store = Store.open(path)
+        with catalogue.knowing(store.problems()):
+            return Side(asked, measurements.of_run(store.records()))
     if path.is_dir():
         asv = "Of asv's results name one: a file, or COMMIT:ENVIRONMENT with --results"
         cure = asv if asv_results.is_results(path) else "Runs are made by: gradgauge run"

@@ -27,8 +27,8 @@ from harness.report.words import (
     recipe_order,
     rest_text,
 )
-from harness.spec.base import from_json
-from harness.spec.cell import Budget, Cell
+from harness.spec.base import from_json, to_json
+from harness.spec.cell import Budget, Case, Cell
 from harness.spec.job import Job, Measure
 from harness.spec.problem import Problem
 from harness.spec.recipe import Recipe
@@ -85,6 +85,7 @@ class Material:
     folders: dict[str, str]  # key → run folder, as replay takes it
     studies: dict[str, Study]  # run folder → the study that it was made from, where that can be read
     lines: dict[str, tuple[str, ...]]  # run folder → the words that made it, where a line of the command line did
+    own: tuple[Case, ...]  # a user's own problems, by name and target, as the runs tell
     out: str  # where the report is written, as a command takes it
     contenders: dict[speed.Contender, Contender]  # in the order of reports
     asv: Tracked
@@ -159,17 +160,20 @@ def read(runs: Sequence[Path], out: Path) -> Material:
     abouts: set[About] = set()
     studies: dict[str, Study] = {}
     lines: dict[str, tuple[str, ...]] = {}
+    own: dict[Case, None] = {}
     found: dict[str, tuple[Record, str]] = {}
     measured_by_asv = [folder for folder in runs if asv_results.is_results(folder) and not (folder / MARK).is_file()]
     for folder in (folder for folder in runs if folder not in measured_by_asv):
         store = Store.open(folder)
-        study, line = store.about().get("study") or {}, store.about().get("line")
+        mark = store.about()
+        study, line = mark.get("study") or {}, mark.get("line")
         if line:
             lines[shown(folder)] = tuple(line)
         if study.get("name"):
             abouts.add(About(study["name"], study.get("about", "")))
             with contextlib.suppress(InvalidInput):  # of a gradgauge whose studies had other fields
                 studies[shown(folder)] = from_json(Study, msgspec.json.encode(study))
+        own |= dict.fromkeys(store.problems())
         for key in sorted(store.keys() - found.keys()):
             found[key] = store.read(key), shown(folder)
     asv = tracked.read(measured_by_asv)
@@ -184,6 +188,7 @@ def read(runs: Sequence[Path], out: Path) -> Material:
         {key: folder for key, (_, folder) in found.items()},
         studies,
         lines,
+        tuple(sorted(own, key=lambda case: (case.name, to_json(case)))),
         shown(out),
         contenders([record.job for record in keyed.values()]),
         asv,
