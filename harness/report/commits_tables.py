@@ -29,22 +29,22 @@ def scale(kind: Kind, values: Sequence[float]) -> tuple[float, str]:
 
 
 def newest(machine: Machine, track: Track, name: str, level: float) -> Table:
-    """One benchmark on the newest commit: contenders side by side, ratios to the one whose value is lowest."""
+    """One benchmark on the newest commit, ratios to the lowest contender of the same parameters; the long way down."""
     kind = track.benchmark.kind
     whos = [who for who in machine.trackers if who in track.who]
     values = [one.median for row in track.rows for one in measured(machine, track, row).values()]
     size, unit = scale(kind, values)
-    rows, long = [], []
+    cells: dict[tuple[str, str], Entry] = {}
+    long = []
     for row in track.rows:
         ratios = over(machine, track, row, level)
         first = next(iter(measured(machine, track, row)), "")
-        entries = [Entry(row or track.benchmark.name)]
         for who in whos:
             point = track.at(row, who, machine.newest)
             if point is None or point.entry.skipped:
-                entries.append(Entry("skipped" if point is not None else NOTHING, order=math.inf))
+                cells[row, who] = Entry("skipped" if point is not None else NOTHING, order=math.inf)
                 continue
-            entries.append(_cell(kind, point.entry.measurement, size, ratios.get(who)))
+            cells[row, who] = _cell(kind, point.entry.measurement, size, ratios.get(who))
             numbers = ratios.get(who, Interval(math.nan))
             long.append(
                 _place(machine, track, row, who)
@@ -53,16 +53,18 @@ def newest(machine: Machine, track: Track, name: str, level: float) -> Table:
                 | {"over": first if who in ratios else ""}
                 | {"ratio": numbers.value, "low": numbers.low, "high": numbers.high}
             )
-        rows.append(entries)
-    parameters = ", ".join(name for name in track.benchmark.names if name != CONTENDER) or "benchmark"
-    return Table(
-        name,
-        NEWEST,
-        f"{track.benchmark.name}, commit {machine.newest[:8]}",
-        [Column(parameters), *(Column(who, unit, numeric=True) for who in whos)],
-        rows,
-        pd.DataFrame(long),
-    )
+    parameters = ", ".join(name for name in track.benchmark.names if name != CONTENDER)
+    if len(track.rows) < len(whos):
+        columns = [Column(CONTENDER), *(Column(row or "value", unit, parameters, numeric=True) for row in track.rows)]
+        heads = [Entry(who, series=machine.trackers[who].series) for who in whos]
+        body = [[cells[row, who] for row in track.rows] for who in whos]
+    else:
+        columns = [Column(parameters or "benchmark"), *(Column(who, unit, numeric=True) for who in whos)]
+        heads = [Entry(row or track.benchmark.name) for row in track.rows]
+        body = [[cells[row, who] for who in whos] for row in track.rows]
+    rows = [[head, *entries] for head, entries in zip(heads, body, strict=True)]
+    title = f"{track.benchmark.name}, commit {machine.newest[:8]}"
+    return Table(name, NEWEST, title, columns, rows, pd.DataFrame(long))
 
 
 def measured(machine: Machine, track: Track, row: str) -> dict[str, Measurement]:

@@ -126,13 +126,14 @@ class Tracked:
             for name in _contenders([result for result in self.results if result.machine == machine]).values()
         )
         ordered = sorted(everyone, key=lambda name: (COLOURS.get(_backend(name), SERIES), name))
-        spare = itertools.cycle(range(len(COLOURS), SERIES))
+        own = {COLOURS[_backend(name)] for name in ordered if _backend(name) in COLOURS}
+        spare = itertools.cycle(sorted(set(range(SERIES)) - own))
         taken: set[str] = set()
         found = {}
         for name in ordered:
             backend = _backend(name)
-            own = backend in COLOURS and backend not in taken
-            found[name] = Tracker(name, COLOURS[backend] if own else next(spare))
+            first = backend in COLOURS and backend not in taken
+            found[name] = Tracker(name, COLOURS[backend] if first else next(spare))
             taken.add(backend)
         return found
 

@@ -4,14 +4,19 @@ import contextlib
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from harness import asv_results
 from harness.errors import NothingMeasured
+from harness.judge.compare import Key
 from harness.report import write
+from harness.report.contenders import COLOURS, SERIES
+from harness.report.tracked import Tracked
 
 STEP, DIVERGED = "tiny.Step.time_step", "tiny.Convergence.track_diverged"
 
@@ -168,3 +173,21 @@ def test_one_contender_in_two_environments_and_two_machines(folder, asv_run, tmp
     assert {"numpy eager", "torch eager"} == set(
         table[(table.machine == "there") & (table.benchmark == STEP) & (table.parameters == "adam")].contender
     )
+
+
+def test_every_contender_of_the_suite_has_a_colour_of_its_own(asv_run):
+    one = asv_results.read(asv_run.results).found[-1]
+    modes = ["eager", "single", "foreach", "fused", "compile"]
+    who = [
+        "numpy eager",
+        *(f"torch {mode}" for mode in modes),
+        "tensorflow graph",
+        "tensorflow xla",
+        "jax jit",
+        "jax x",
+    ]
+    entry = next(iter(one.entries.values()))
+    entries = {Key(name, "", "b"): entry._replace(contender=name) for name in who}
+    trackers = Tracked([replace(one, entries=entries)], []).trackers
+    assert next(iter(trackers)) == "numpy eager" and trackers["numpy eager"].series == COLOURS["numpy"]
+    assert sorted(tracker.series for tracker in trackers.values()) == list(range(SERIES))
