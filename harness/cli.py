@@ -1,24 +1,25 @@
 """The command line: ``gradgauge VERB``.
 
-Exit codes: 0 all is well; 1 something differs (``agree``, ``replay``); 2 the request makes no sense; 3 there is nothing
-to report on; 70 a bug of ours; 130 interrupted.
+Exit codes: 0 all is well; 1 something differs (``agree``, ``replay``, ``compare --fail-on``); 2 the request makes no
+sense; 3 there is nothing to report on; 70 a bug of ours; 130 interrupted.
 """
 
 import math
 import shutil
 import sys
 import traceback
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from harness import asv_results, comparison, estimate, listing, running, studies
 from harness import doctor as doctors
-from harness import estimate, listing, running, studies
 from harness import replay as replays
 from harness.errors import GradgaugeError, InvalidInput, NothingMeasured, unknown
 from harness.execute.local import Settings
@@ -42,6 +43,8 @@ _WIDTH = None if sys.stdout.isatty() else 240  # a pipe has no width to respect
 # Names, paths and reasons hold brackets and colons of their own: nothing printed is markup.
 out = Console(width=_WIDTH, markup=False, emoji=False)
 err = Console(stderr=True, markup=False, emoji=False, highlight=False)
+FAIL_ON_HELP = f"exit code 1 where one of these is found: {', '.join(comparison.WORDS)}"
+REPORT_HELP = "where to write (default: the first run; here if that is of asv's)"
 FOLDER_HELP = "run folder (default runs/STUDY; a hash behind it where other options select something else)"
 
 
@@ -182,13 +185,39 @@ def agree(
 
 @app.command()
 def report(
-    runs: Annotated[list[Path], typer.Argument(help="run folders")],
-    out_: Annotated[Path | None, typer.Option("--out", help="where to write (default: the first run)")] = None,
+    runs: Annotated[list[Path], typer.Argument(help="run folders, and folders of asv's results (.asv/results)")],
+    out_: Annotated[Path | None, typer.Option("--out", help=REPORT_HELP)] = None,
 ) -> None:
-    """The offline page, Markdown and CSV, from runs."""
+    """The offline page, Markdown and CSV, from runs and from asv's results."""
     for folder in runs:
-        Store.open(folder)
-    _write_report(runs, out_ or runs[0])
+        if not asv_results.is_results(folder):
+            Store.open(folder)
+    _write_report(runs, out_ or (Path(".") if asv_results.is_results(runs[0]) else runs[0]))
+
+
+@app.command()
+def compare(
+    a: Annotated[str, typer.Argument(metavar="A", help="run folder; asv: COMMIT, COMMIT:ENVIRONMENT or a file")],
+    b: Annotated[str, typer.Argument(metavar="B", help="the same; ratios are B over A")],
+    margin: Annotated[float, typer.Option(min=0, help="equal within so many per cent")] = 5.0,
+    fail_on: Annotated[list[str] | None, typer.Option(metavar="VERDICT", help=FAIL_ON_HELP)] = None,
+    results: Annotated[Path, typer.Option(help="folder of asv's results")] = Path(".asv/results"),
+    shape: Shape = Format.table,
+) -> None:
+    """Two runs, or two of asv's results: ratios with intervals that hold together, and verdicts."""
+    words = comparison.known(_texts(fail_on, split=True))
+    found = comparison.compare(a, b, results, margin / 100)
+    rows = [comparison.row(one) for one in found.compared.comparisons]
+    _say(f"A: {found.a}; B: {found.b}; ratios are B/A")
+    _say_all(list(found.notes))
+    if shape is Format.json:
+        _print({"compare": rows, "notes": found.notes}, shape)
+    else:
+        _print({_corrected(found.compared.intervals): [_compared(row) for row in rows]}, shape)
+    failing = found.fails(words)
+    _say_all(failing)
+    if failing:
+        raise typer.Exit(DIFFERENT)
 
 
 @app.command()
@@ -220,6 +249,27 @@ def replay(
     _print({"replay": rows}, shape)
     if not found.equal:
         raise typer.Exit(DIFFERENT)
+
+
+def _corrected(intervals: int) -> str:
+    """The table's title: what its intervals mean."""
+    return f"B/A; {intervals} intervals, 95 % for all together" if intervals else "B/A; no intervals"
+
+
+def _compared(row: Mapping[str, Any]) -> dict[str, str]:
+    """A comparison as a line of the table."""
+    ratio, low, high = (row[name] for name in ("ratio", "low", "high"))
+    return {
+        "who": row["who"],
+        "what": row["what"],
+        "measure": row["measure"],
+        "A": f"{row['a']:.4g}",
+        "B": f"{row['b']:.4g} {row['unit']}".strip(),
+        "ratio": "" if math.isnan(ratio) else f"{ratio:.3f}",
+        "interval": "" if math.isnan(low) else f"{low:.3f}–{high:.3f}",
+        "verdict": row["verdict"],
+        "from": row["how"],
+    }
 
 
 def _select(study: Study, settings: Settings) -> Selection:
@@ -302,7 +352,7 @@ def _difference(verdict: Verdict) -> str:
     return f"{where}: {verdict.what} {verdict.tensor}: {verdict.distance:.2e} > {verdict.tolerance:.1e}"
 
 
-def _print(tables: dict[str, list[dict[str, str]]], shape: Format) -> None:
+def _print(tables: Mapping[str, Sequence[Any]], shape: Format) -> None:
     if shape is Format.json:
         print(msgspec.json.format(msgspec.json.encode({"schema": SCHEMA, **tables})).decode())
         return

@@ -12,7 +12,7 @@ import fcntl
 import os
 import shutil
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict
@@ -25,6 +25,7 @@ import pyarrow.parquet as pq
 from harness.backend import Origin
 from harness.errors import InvalidInput
 from harness.spec.base import from_json, key, to_json
+from harness.spec.cell import Case
 from harness.spec.job import Job, Status
 
 SCHEMA = 1
@@ -133,6 +134,14 @@ class Store:
                 "choose another folder"
             )
         return mark
+
+    def problems(self) -> list[Case]:
+        """A user's own problems, as the mark tells; without those of a gradgauge whose problems had other fields."""
+        found = []
+        for case in self.about().get("problems") or ():
+            with suppress(InvalidInput):
+                found.append(from_json(Case, msgspec.json.encode(case)))
+        return found
 
     def keys(self) -> set[str]:
         """The keys of all records."""

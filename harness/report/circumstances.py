@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from harness.judge import speed
-from harness.report import commands
+from harness.report import commands, commits_circumstances
 from harness.report.contenders import Contender
 from harness.report.material import Material, setting
 from harness.report.section import Column, Entry, Section, Table
@@ -25,10 +25,10 @@ def troubles(material: Material) -> Section:
         return STATUSES.index(record.status), recipe_order(record.job.cell.recipe), who
 
     records = sorted((item for item in material.keyed.items() if item[1].status != "ok"), key=place)
+    of_asv = commits_circumstances.troubles(material)
     if not records:
-        return Section(
-            "troubles", "What went wrong", "Every job ended well: nothing diverged, failed or ran out of time."
-        )
+        well = "Every job ended well: nothing diverged, failed or ran out of time." if material.records else ""
+        return Section("troubles", "What went wrong", well or ("" if of_asv else "Nothing."), of_asv)
     names = ("status", "backend", "problem", "recipe", "measured", "seed", "reason", "run it again")
     table = Table(
         "troubles-table",
@@ -40,7 +40,7 @@ def troubles(material: Material) -> Section:
         folded=len(records) > 40,
     )
     lead = "Failure is a result: each of these is a record of its own, with its reason."
-    return Section("troubles", "What went wrong", lead, [table])
+    return Section("troubles", "What went wrong", lead, [table, *of_asv])
 
 
 def row(material: Material, key: str, record: Record) -> dict[str, object]:
@@ -78,7 +78,8 @@ def environment(material: Material) -> Section:
         again=commands.Again(("gradgauge doctor",)),
     )
     lead = "A number belongs to its environment. Records of different environments are never averaged."
-    return Section("environment", "Environment", lead, [table])
+    own = [table] if columns else []
+    return Section("environment", "Environment", lead, [*own, *commits_circumstances.environment(material)])
 
 
 def _trouble(material: Material, key: str, record: Record) -> list[Entry]:

@@ -1,4 +1,4 @@
-"""What a report is made from: the records of some runs, in an order that depends on their content alone."""
+"""What a report is made from: records of runs and results of asv's, in an order that depends on their content alone."""
 
 import contextlib
 import functools
@@ -9,12 +9,15 @@ from typing import NamedTuple
 
 import msgspec
 
+from harness import asv_results
 from harness.errors import InvalidInput, NothingMeasured
 from harness.judge import agreement, convergence, speed
 from harness.judge.agreement import Verdict
 from harness.judge.convergence import Trial
 from harness.judge.speed import First, Group
+from harness.report import tracked
 from harness.report.contenders import Contender, contenders
+from harness.report.tracked import Tracked
 from harness.report.words import (
     batch_text,
     budget_text,
@@ -30,7 +33,7 @@ from harness.spec.job import Job, Measure
 from harness.spec.problem import Problem
 from harness.spec.recipe import Recipe
 from harness.spec.spellings import short
-from harness.store import Record, Store
+from harness.store import MARK, Record, Store
 from harness.study import Study
 
 
@@ -85,6 +88,7 @@ class Material:
     own: tuple[Case, ...]  # a user's own problems, by name and target, as the runs tell
     out: str  # where the report is written, as a command takes it
     contenders: dict[speed.Contender, Contender]  # in the order of reports
+    asv: Tracked
 
     @property
     def records(self) -> Collection[Record]:
@@ -152,30 +156,31 @@ class Material:
 
 
 def read(runs: Sequence[Path], out: Path) -> Material:
-    """Read runs for a report in ``out``; a record that several of them hold is taken from the first."""
+    """Read runs and asv's results for a report in ``out``; a record that several runs hold is taken from the first."""
     abouts: set[About] = set()
     studies: dict[str, Study] = {}
     lines: dict[str, tuple[str, ...]] = {}
     own: dict[Case, None] = {}
     found: dict[str, tuple[Record, str]] = {}
-    for folder in runs:
+    measured_by_asv = [folder for folder in runs if asv_results.is_results(folder) and not (folder / MARK).is_file()]
+    for folder in (folder for folder in runs if folder not in measured_by_asv):
         store = Store.open(folder)
         mark = store.about()
         study, line = mark.get("study") or {}, mark.get("line")
         if line:
-            lines[_shown(folder)] = tuple(line)
+            lines[shown(folder)] = tuple(line)
         if study.get("name"):
             abouts.add(About(study["name"], study.get("about", "")))
             with contextlib.suppress(InvalidInput):  # of a gradgauge whose studies had other fields
-                studies[_shown(folder)] = from_json(Study, msgspec.json.encode(study))
-        for case in mark.get("problems") or ():
-            with contextlib.suppress(InvalidInput):  # of a gradgauge whose problems had other fields
-                own[from_json(Case, msgspec.json.encode(case))] = None
+                studies[shown(folder)] = from_json(Study, msgspec.json.encode(study))
+        own |= dict.fromkeys(store.problems())
         for key in sorted(store.keys() - found.keys()):
-            found[key] = store.read(key), _shown(folder)
-    if not found:
+            found[key] = store.read(key), shown(folder)
+    asv = tracked.read(measured_by_asv)
+    if not found and not asv.results:
         where = ", ".join(str(run) for run in runs) or "no run"
-        raise NothingMeasured(f"nothing to report on: {where} holds no record. Make some with: gradgauge run")
+        unread = "".join(f"; {shown(path)}: {reason}" for path, reason in asv.unreadable)
+        raise NothingMeasured(f"nothing to report on: {where} holds no record{unread}. Make some with: gradgauge run")
     keyed = {key: record for key, (record, _) in sorted(found.items())}
     return Material(
         tuple(sorted(abouts)),
@@ -184,8 +189,9 @@ def read(runs: Sequence[Path], out: Path) -> Material:
         studies,
         lines,
         tuple(sorted(own, key=lambda case: (case.name, to_json(case)))),
-        _shown(out),
+        shown(out),
         contenders([record.job for record in keyed.values()]),
+        asv,
     )
 
 
@@ -208,7 +214,7 @@ def setting_order(one: Setting) -> tuple[object, ...]:
     )
 
 
-def _shown(folder: Path) -> str:
+def shown(folder: Path) -> str:
     """A folder as a command takes it: from the working directory where it lies in there, else as it was given."""
     inside = folder.is_absolute() and folder.is_relative_to(Path.cwd())
     return (folder.relative_to(Path.cwd()) if inside else folder).as_posix()

@@ -11,7 +11,18 @@ from markupsafe import Markup, escape
 
 from harness.problems import catalogue, data
 from harness.problems import task as tasks
-from harness.report import canvas, circumstances, commands, convergence, gradients, same_maths, speed, summary
+from harness.report import (
+    canvas,
+    circumstances,
+    commands,
+    commits,
+    commits_tables,
+    convergence,
+    gradients,
+    same_maths,
+    speed,
+    summary,
+)
 from harness.report.material import Material, read, setting
 from harness.report.section import Section
 from harness.report.words import counted, listed, problem_name
@@ -21,19 +32,13 @@ from harness.spec.problem import Network, Problem
 from harness.spec.toml import to_toml
 from harness.store import write_atomically, writing_to
 
-SECTIONS = (
-    same_maths.section,
-    speed.section,
-    convergence.section,
-    gradients.section,
-    circumstances.troubles,
-    circumstances.environment,
-)
-
+OF_RUNS = (same_maths.section, speed.section, convergence.section, gradients.section)
+OF_ALL = (circumstances.troubles, circumstances.environment)
 
 CSVS = (
     *("agreement", "origins", "step-times", "ratios", "first-calls", "time-to-target", "final"),
     *("troubles", "environment", "records"),
+    *("asv-newest", "asv-changes", "asv-commits", "asv-troubles", "asv-environment"),
 )
 
 
@@ -60,10 +65,14 @@ def write(runs: Sequence[Path], out: Path) -> Path:
 def _files(material: Material) -> dict[str, str]:
     """The page, the Markdown, the studies and the CSV files by name."""
     with canvas.style():
-        sections = [part(material) for part in SECTIONS]
+        of_runs = OF_RUNS if material.records else ()
+        of_asv = (commits.section,) if material.asv.results else ()
+        sections = [part(material) for part in (*of_runs, *of_asv, *OF_ALL)]
     content = {
         "abouts": material.abouts,
+        "title": ", ".join(dict.fromkeys(about.name for about in material.abouts)) or _untitled(material),
         "contenders": list(material.contenders.values()),
+        "trackers": [] if material.contenders else list(material.asv.trackers.values()),
         "scope": _scope(material),
         "statements": summary.statements(material),
         "sections": sections,
@@ -83,13 +92,24 @@ def _frames(material: Material, sections: Sequence[Section]) -> dict[str, pd.Dat
     parts: dict[str, list[pd.DataFrame]] = {}
     for table in (table for section in sections for table in section.tables):
         parts.setdefault(table.csv, []).append(table.frame)
+    for machine in material.asv.machines:
+        frames = [commits_tables.series(machine, track) for track in machine.tracks]
+        parts.setdefault(commits_tables.SERIES, []).extend(frames)
+    found = {name: pd.concat(frames, ignore_index=True) for name, frames in parts.items()}
     records = pd.DataFrame([circumstances.row(material, *item) for item in material.keyed.items()])
-    return {name: pd.concat(frames, ignore_index=True) for name, frames in parts.items()} | {"records": records}
+    return found | ({"records": records} if material.records else {})
+
+
+def _untitled(material: Material) -> str:
+    """The title of a page whose runs have no name."""
+    return "runs" if material.records else "asv results"
 
 
 def _scope(material: Material) -> list[tuple[str, str]]:
     """What was run, in words: problem by problem its size, budgets, precision, seeds; and who ran."""
-    lines = []
+    lines: list[tuple[str, str]] = []
+    if not material.records:
+        return list(material.asv.scope)
     for problem in dict.fromkeys(one.problem for one in material.settings):
         lines.append((problem_name(problem), f"{_size(problem)}. {'; '.join(_conditions(material, problem))}"))
     seeds = sorted({record.job.cell.seed for record in material.records})
@@ -103,6 +123,7 @@ def _scope(material: Material) -> list[tuple[str, str]]:
         ("seeds", ", ".join(str(seed) for seed in seeds)),
         ("threads", listed(str(count) for count in threads)),
         ("jobs", f"{len(material.records)}: {jobs}"),
+        *material.asv.scope,
     ]
 
 

@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from harness.report.commands import Again
 from harness.report.contenders import Contender
+from harness.report.tracked import Tracker
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ class Panel:
 class Legend:
     """A contender's colour, and what must be known of it beside the figure."""
 
-    contender: Contender
+    contender: Contender | Tracker
     facts: str = ""
 
 

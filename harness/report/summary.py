@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from harness.judge import speed
 from harness.judge.convergence import Run, Spread, Trial
 from harness.judge.speed import Group, Overall
-from harness.report import same_maths, speed_tables, timed, trained
+from harness.report import commits, commits_circumstances, same_maths, speed_tables, timed, trained
 from harness.report.circumstances import STATUSES
 from harness.report.material import Material, Setting
 from harness.report.section import Item, Statement
@@ -28,6 +28,7 @@ def statements(material: Material) -> list[Statement]:
         trials = [pair for pair in trials if pair not in single]
     for one, every in trials:
         found += [_best(material, one, every), _target(material, one, every)]
+    found += commits.statements(material)
     return [statement for statement in (*found, _troubles(material)) if statement is not None]
 
 
@@ -238,9 +239,12 @@ def _troubles(material: Material) -> Statement:
         if names:
             sentences.append(f"**{counted(len(records), 'job')} {_WORDS[status]}:** {'; '.join(names[:6])}.")
             sentences += [f"And {len(names) - 6} more, listed below."] if len(names) > 6 else []
+    sentences += commits_circumstances.sentences(material)
     if sentences:
         return Statement("What went wrong", "", sentences, "bad")
-    nothing = f"**Nothing:** all {counted(len(material.records), 'job')} ended well."
+    nothing = (
+        f"**Nothing:** all {counted(len(material.records), 'job')} ended well." if material.records else "Nothing."
+    )
     return Statement("What went wrong", "", [nothing], "good")
 
 

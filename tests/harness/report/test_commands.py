@@ -153,7 +153,7 @@ def test_every_line_of_a_page_makes_the_records_that_it_stands_beside(small_run,
         return shown[-1][1]
 
     monkeypatch.setattr(commands, "again", spy)
-    for section in page.SECTIONS:
+    for section in (*page.OF_RUNS, *page.OF_ALL):
         section(material)
     strays = {record.key for record in material.records if record.job.measure.spelling() == "first_call"}
     assert len(shown) > 8

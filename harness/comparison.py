@@ -1,0 +1,132 @@
+"""``gradgauge compare A B``: the numbers, and what must be said beside them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness import asv_results
+from harness.errors import InvalidInput, NothingMeasured, unknown
+from harness.judge import compare as judge
+from harness.judge.compare import BYTES, DIVERGED, FAILS, LEVEL, SECONDS, STEPS, WORKS, Compared, Comparison, Key
+from harness.judge.measurements import Facts
+from harness.sides import Side, side
+
+KINDS = (SECONDS, BYTES, STEPS, LEVEL, DIVERGED)
+# What --fail-on takes: a verdict's words, or one of these.
+GROUPS = ("any", "worse", "undecided", "missing")
+_SAID = [word for kind in KINDS for word in (kind.better, kind.worse, kind.found, kind.lost) if word]
+WORDS = tuple(dict.fromkeys((*GROUPS, *_SAID, FAILS, WORKS)))
+NAMED = 5  # of what is missing
+ORDER = ("worse", "better", "undecided", "equal")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Both sides' names, the comparisons (worst first), and what must be said beside them."""
+
+    a: str
+    b: str
+    compared: Compared
+    notes: Sequence[str]
+
+    def fails(self, words: Sequence[str]) -> list[str]:
+        """What of this ``--fail-on`` is about, in words."""
+        lost = [f"missing: {_named(key)}" for key in self.compared.only_a] if "missing" in words else []
+        return [f"{c.verdict.words}: {_named(c.key)}" for c in self.compared.comparisons if _counts(c, words)] + lost
+
+
+def compare(a: str, b: str, folder: Path, margin: float) -> Outcome:
+    """Compare two runs, or two of asv's results in a folder; ``margin`` as a fraction.
+
+    Raises ``InvalidInput`` where a name is unknown or ambiguous, ``NothingMeasured`` where nothing can be compared.
+    """
+    one, other = side(a, folder), side(b, folder)
+    if bool(one.commit) != bool(other.commit):
+        run, result = (b, a) if one.commit else (a, b)
+        raise InvalidInput(f"{run} is a run and {result} a result of asv's: compare two of a kind")
+    changed = asv_results.changed(one.versions, other.versions)
+    before, after = (
+        {key: found for key, found in s.measured.measurements.items() if key.measure not in changed}
+        for s in (one, other)
+    )
+    compared = judge.compare(before, after, margin)
+    notes = list(dict.fromkeys((*one.unreadable, *other.unreadable)))
+    notes += [f"not compared, the benchmark itself changed: {', '.join(changed)}"] if changed else []
+    notes += _missing(compared, one, other) + _differences(one, other)
+    if not compared.comparisons:
+        raise NothingMeasured("; ".join((f"{one.name} and {other.name} have nothing in common", *notes)))
+    if any(one.apart for one in compared.comparisons):
+        notes.append(
+            "not paired: each side is one session, and values of one session understate what another one moves; so "
+            f"only a ratio beyond {100 * margin:g} % is called worse or better"
+        )
+    ordered = sorted(compared.comparisons, key=lambda c: (ORDER.index(c.verdict.side), c.key.measure, c.key))
+    found = Compared(ordered, compared.only_a, compared.only_b, compared.nowhere, compared.intervals)
+    return Outcome(one.name, other.name, found, notes)
+
+
+def known(words: Sequence[str]) -> tuple[str, ...]:
+    """What ``--fail-on`` was given, or the error that names what it takes."""
+    for word in words:
+        if word not in WORDS:
+            raise unknown("verdict of --fail-on", word, WORDS)
+    return tuple(words)
+
+
+def _differences(a: Side, b: Side) -> list[str]:
+    """How the circumstances differ; a machine's difference is a warning."""
+    facts = a.measured.facts, b.measured.facts
+    machines = [sorted({told["machine"] for told in one.values() if "machine" in told}) for one in facts]
+    words = " against ".join(", ".join(names) for names in machines)
+    notes = [f"warning: two machines ({words}): the ratios compare these too"] if machines[0] != machines[1] else []
+    for who in sorted(facts[0].keys() & facts[1].keys()):
+        changes = _changes(facts[0][who], facts[1][who])
+        notes += [f"{who}: {', '.join(changes)}"] if changes else []
+    if not notes and a.commit == b.commit:
+        notes.append("the same commit and environment on both sides")
+    return notes
+
+
+def _changes(a: Facts, b: Facts) -> list[str]:
+    every = [fact for fact in dict.fromkeys((*a, *b)) if fact != "machine"]
+    return [f"{fact} {a.get(fact, 'none')} → {b.get(fact, 'none')}" for fact in every if a.get(fact) != b.get(fact)]
+
+
+def _missing(compared: Compared, a: Side, b: Side) -> list[str]:
+    kinds = (
+        (f"only in {a.name}", compared.only_a),
+        (f"only in {b.name}", compared.only_b),
+        ("no numbers on both sides", compared.nowhere),
+    )
+    return [f"{words}: {len(keys)}: {_few(keys)}" for words, keys in kinds if keys]
+
+
+def _few(keys: Sequence[Key]) -> str:
+    more = [f"and {len(keys) - NAMED} more"] if len(keys) > NAMED else []
+    return "; ".join([*(_named(key) for key in keys[:NAMED]), *more])
+
+
+def _named(key: Key) -> str:
+    return ", ".join(filter(None, (key.who, key.what, key.measure)))
+
+
+def _counts(one: Comparison, words: Sequence[str]) -> bool:
+    """Whether a comparison is what ``--fail-on`` asks for."""
+    side = one.verdict.side
+    return one.verdict.words in words or side in words or ("any" in words and side in ("worse", "better"))
+
+
+def row(one: Comparison) -> dict[str, object]:
+    """A comparison in plain numbers."""
+    return {
+        **one.key._asdict(),
+        "a": one.a.median,
+        "b": one.b.median,
+        "unit": one.a.kind.unit,
+        "ratio": one.ratio.value,
+        "low": one.ratio.low,
+        "high": one.ratio.high,
+        "verdict": one.verdict.words,
+        "side": one.verdict.side,
+        "how": one.how,
+    }

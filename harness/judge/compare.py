@@ -1,0 +1,212 @@
+"""One side against another: ratios B/A, intervals that hold together, and what may be said.
+
+Lower is better in every measurement, whatever it is of; whoever makes one sees to that.
+
+Of m intervals each is made at 1 − α/m, so that all hold together with probability 1 − α (Bonferroni's inequality; Dunn,
+*Multiple Comparisons Among Means*, 1961). Holm's procedure finds a little more, but it has no such intervals, and
+without them nothing could be called equal.
+
+**What no interval knows**: another session of the same program is another draw of memory layout, clock frequency and
+neighbours (Mytkowicz et al., *Producing Wrong Data Without Doing Anything Obviously Wrong*, 2009). Values of one
+session understate that. So, to be called worse or better, a ratio must lie beyond the margin too.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from harness.judge import ratio_interval
+from harness.judge.ratio_interval import Quartiles
+from harness.judge.speed import FEWEST_BLOCKS, Floats, Interval
+
+CONFIDENCE = 0.95
+Side = Literal["better", "worse", "equal", "undecided"]
+
+
+class Key(NamedTuple):
+    """What is compared, in words that tell it apart from all else of its side."""
+
+    who: str  # a backend, or a contender of asv's
+    what: str
+    measure: str
+
+
+class Kind(NamedTuple):
+    """What a measurement is of, and the words for less and more of it."""
+
+    unit: str
+    better: str
+    worse: str
+    found: str = ""  # where an infinite one became finite
+    lost: str = ""
+
+
+SECONDS = Kind("s", "faster", "slower")
+BYTES = Kind("bytes", "smaller", "larger")
+STEPS = Kind("steps", "fewer", "more", "reaches the target again", "no longer reaches the target")
+LEVEL = Kind("", "lower", "higher", "no longer diverges", "now diverges")
+DIVERGED = Kind("", "no longer diverges", "now diverges")
+FAILS, WORKS = "now fails", "no longer fails"
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What one side found: values by block, seed or number; one alone, or several."""
+
+    kind: Kind
+    values: Mapping[int, float]
+    pairing: str = ""  # values of two sides with the same pairing belong together, label by label
+    noisy: bool = True  # by a clock; else the same program gives the same number again
+    quartiles: Quartiles | None = None  # of values that were not kept; ``values`` is then their median
+    failed: str = ""  # why there are no values
+
+    @property
+    def median(self) -> float:
+        """The median value; infinite where half of them are."""
+        return _median(sorted(self.values.values())) if self.values else math.nan
+
+    @property
+    def size(self) -> int:
+        """How many values there are, or were."""
+        return self.quartiles.size if self.quartiles is not None else len(self.values)
+
+    @property
+    def spread(self) -> Quartiles:
+        """The quartiles."""
+        low, high = np.quantile(list(self.values.values()), (0.25, 0.75))
+        return self.quartiles or Quartiles(float(low), float(high), self.size)
+
+
+class Verdict(NamedTuple):
+    """What may be said, and whether that is good."""
+
+    side: Side
+    words: str
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One measurement of both sides."""
+
+    key: Key
+    a: Measurement
+    b: Measurement
+    ratio: Interval  # B/A; its ends hold together with those of all other comparisons
+    verdict: Verdict
+    how: str  # what the ratio was made from
+
+    @property
+    def apart(self) -> bool:
+        """Whether two sessions' clocks were compared."""
+        return self.how.startswith("not paired")
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Everything that both sides measured, and what only one of them did."""
+
+    comparisons: Sequence[Comparison]
+    only_a: Sequence[Key]
+    only_b: Sequence[Key]
+    nowhere: Sequence[Key]  # failed on both sides
+    intervals: int  # how many comparisons the intervals are corrected for
+
+
+def compare(a: Mapping[Key, Measurement], b: Mapping[Key, Measurement], margin: float) -> Compared:
+    """Compare what both sides measured; ``margin`` is the x of equal within x, as a fraction."""
+    shared = [key for key in a if key in b]
+    intervals = sum(countable(a[key], b[key]) for key in shared)
+    comparisons = []
+    for key in shared:
+        one, other = a[key], b[key]
+        if one.values and other.values:
+            ratio = ratio_of(one, other, 1 - (1 - CONFIDENCE) / max(intervals, 1))
+            comparisons.append(Comparison(key, one, other, ratio, decide(one, other, ratio, margin), _how(one, other)))
+        elif one.values or other.values:
+            verdict = Verdict("worse", FAILS) if one.values else Verdict("better", WORKS)
+            comparisons.append(Comparison(key, one, other, ratio_interval.NONE, verdict, one.failed or other.failed))
+    nowhere = [key for key in shared if not a[key].values and not b[key].values]
+    return Compared(comparisons, [k for k in a if k not in b], [k for k in b if k not in a], nowhere, intervals)
+
+
+def countable(a: Measurement, b: Measurement) -> bool:
+    """Whether there are values enough for an interval, and all have logarithms."""
+    if _pairs(a, b):
+        ratios = _ratios(a, b)
+        return ratios.size >= FEWEST_BLOCKS and bool((np.isfinite(ratios) & (ratios > 0)).all())
+    positive = all(0 < value < math.inf for one in (a, b) for value in one.values.values())
+    return a.noisy and b.noisy and positive and min(a.size, b.size) >= FEWEST_BLOCKS
+
+
+def ratio_of(a: Measurement, b: Measurement, level: float) -> Interval:
+    """B over A, with an interval where there can be one."""
+    if not countable(a, b):
+        return Interval(_median(sorted(_ratios(a, b).tolist())) if _pairs(a, b) else _ratio(a.median, b.median))
+    if _pairs(a, b):
+        return ratio_interval.paired(_ratios(a, b), level)
+    if a.quartiles is not None or b.quartiles is not None:
+        return ratio_interval.from_quartiles(a.median, b.median, (a.spread, b.spread), level)
+    before, after = (np.array([one.values[label] for label in sorted(one.values)]) for one in (a, b))
+    return ratio_interval.apart(before, after, level)
+
+
+def decide(a: Measurement, b: Measurement, ratio: Interval, margin: float) -> Verdict:
+    """Worse or better only beyond 1 and beyond the margin; equal only if the whole interval is within the margin.
+
+    Numbers that no clock moves need no interval: too few for one, they are facts, but about these seeds alone.
+    """
+    kind, high = a.kind, 1 + margin
+    if math.isinf(a.median) != math.isinf(b.median):
+        return Verdict("worse", kind.lost or kind.worse) if b.median > a.median else Verdict("better", kind.found)
+    if not math.isnan(ratio.low):
+        ends = ratio.low, ratio.high
+    elif a.noisy or b.noisy:
+        return Verdict("undecided", "undecided")
+    else:
+        facts = _ratios(a, b).tolist() if _pairs(a, b) else [ratio.value]
+        ends = min(facts), max(facts)
+    if 1 / high <= ends[0] and ends[1] <= high:
+        return Verdict("equal", "equal" if ends == (1, 1) else f"equal within {100 * margin:g} %")
+    if ends[0] > 1 and ratio.value > high:
+        return Verdict("worse", kind.worse)
+    if ends[1] < 1 and ratio.value < 1 / high:
+        return Verdict("better", kind.better)
+    return Verdict("undecided", "undecided")
+
+
+def _how(a: Measurement, b: Measurement) -> str:
+    """What a ratio is made from, in words."""
+    pairs = len(_ratios(a, b)) if _pairs(a, b) else 0
+    if pairs > 1:
+        return f"{pairs} pairs by {a.pairing.partition(' ')[0]}"
+    if pairs or not (a.noisy or b.noisy):
+        return "one number"
+    kept = ", from quartiles" if a.quartiles is not None or b.quartiles is not None else ""
+    return f"not paired, {a.size} and {b.size} values{kept}"
+
+
+def _pairs(a: Measurement, b: Measurement) -> bool:
+    return a.pairing == b.pairing != "" and not a.values.keys().isdisjoint(b.values.keys())
+
+
+def _ratios(a: Measurement, b: Measurement) -> Floats:
+    """Pair by pair."""
+    return np.array([_ratio(a.values[label], b.values[label]) for label in sorted(a.values.keys() & b.values.keys())])
+
+
+def _ratio(a: float, b: float) -> float:
+    """b/a; of negative numbers a/b, so that lower is below 1; 0 or ∞ where there is no ratio but an order."""
+    if a == b:
+        return 1.0
+    if a * b > 0 and math.isfinite(a) and math.isfinite(b):
+        return b / a if a > 0 else a / b
+    return math.inf if b > a else 0.0
+
+
+def _median(ordered: Sequence[float]) -> float:
+    """The median, where values may be infinite."""
+    low, high = ordered[(len(ordered) - 1) // 2], ordered[len(ordered) // 2]
+    return low if low == high else (low + high) / 2

@@ -1,0 +1,182 @@
+"""What asv measured, as the page shows it: machines, their commits, contenders with colours, tracks of benchmarks."""
+
+import functools
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from harness import asv_results
+from harness.asv_results import Benchmark, Entry, Result, Unreadable
+from harness.judge import compare
+from harness.judge.compare import BYTES, DIVERGED, SECONDS, STEPS, Compared
+from harness.report.contenders import COLOURS, SERIES
+from harness.report.words import counted
+
+MARGIN = 0.05  # of what is called equal between commits
+
+
+class Tracker(NamedTuple):
+    """A contender of asv's: a backend in a mode, with its environment where that takes it to tell it apart."""
+
+    name: str
+    series: int
+
+
+class Point(NamedTuple):
+    """One entry of a result."""
+
+    result: Result
+    entry: Entry
+
+
+@dataclass(frozen=True, eq=False)
+class Track:
+    """One benchmark on one machine."""
+
+    benchmark: Benchmark
+    points: dict[tuple[str, str], list[Point]]  # (parameters, contender) → by commit; each the benchmark's last version
+
+    @property
+    def rows(self) -> list[str]:
+        """All combinations of parameters but the contender, as the suite has them."""
+        return list(dict.fromkeys(parameters for parameters, _ in self.points))
+
+    @property
+    def who(self) -> list[str]:
+        """All contenders that were not skipped everywhere."""
+        measured = [who for (_, who), points in self.points.items() if not all(p.entry.skipped for p in points)]
+        return list(dict.fromkeys(measured))
+
+    def at(self, parameters: str, who: str, commit: str) -> Point | None:
+        """What was measured there, if it was."""
+        points = self.points.get((parameters, who), ())
+        return next((point for point in points if point.result.commit == commit), None)
+
+
+@dataclass(frozen=True, eq=False)
+class Machine:
+    """All results of one machine, oldest commit first."""
+
+    name: str
+    results: Sequence[Result]
+    trackers: dict[str, Tracker]  # of all machines, in the order of reports
+
+    @property
+    def commits(self) -> list[str]:
+        """Oldest first."""
+        return list(dict.fromkeys(result.commit for result in self.results))
+
+    @property
+    def newest(self) -> str:
+        """The newest commit that was measured here."""
+        return self.commits[-1]
+
+    @functools.cached_property
+    def tracks(self) -> list[Track]:
+        """Every benchmark: seconds first, then bytes, steps and the rest, by name."""
+        names = _contenders(self.results)
+        found: dict[str, Track] = {}
+        versions = {name: version for result in self.results for name, version in result.versions.items()}
+        for result in self.results:
+            old = asv_results.changed(result.versions, versions)
+            for key, entry in result.entries.items():
+                if key.measure not in old:
+                    track = found.setdefault(key.measure, Track(entry.benchmark, {}))
+                    where = entry.parameters, names[entry.contender, result.environment]
+                    track.points.setdefault(where, []).append(Point(result, entry))
+        return sorted(found.values(), key=lambda track: (_place(track.benchmark), track.benchmark.name))
+
+    @functools.cached_property
+    def changes(self) -> list[tuple[Result, Result, Compared]]:
+        """The newest result of each environment against the one of the commit before."""
+        found = []
+        for environment in dict.fromkeys(result.environment for result in self.results):
+            own = [result for result in self.results if result.environment == environment]
+            for before, after in itertools.pairwise(own[-2:]):
+                other = asv_results.changed(before.versions, after.versions)
+                a, b = (
+                    {key: one for key, one in result.measurements.items() if key.measure not in other}
+                    for result in (before, after)
+                )
+                found.append((before, after, compare.compare(a, b, MARGIN)))
+        return found
+
+
+@dataclass(frozen=True, eq=False)
+class Tracked:
+    """Everything that was read of asv's."""
+
+    results: Sequence[Result]
+    unreadable: Sequence[Unreadable]
+
+    @functools.cached_property
+    def machines(self) -> list[Machine]:
+        """Every machine, by name."""
+        names = sorted({result.machine for result in self.results})
+        return [Machine(name, [r for r in self.results if r.machine == name], self.trackers) for name in names]
+
+    @functools.cached_property
+    def trackers(self) -> dict[str, Tracker]:
+        """Every contender by name: the first of a backend in its colour."""
+        everyone = dict.fromkeys(
+            name
+            for machine in {result.machine for result in self.results}
+            for name in _contenders([result for result in self.results if result.machine == machine]).values()
+        )
+        ordered = sorted(everyone, key=lambda name: (COLOURS.get(_backend(name), SERIES), name))
+        own = {COLOURS[_backend(name)] for name in ordered if _backend(name) in COLOURS}
+        spare = itertools.cycle(sorted(set(range(SERIES)) - own))
+        taken: set[str] = set()
+        found = {}
+        for name in ordered:
+            backend = _backend(name)
+            first = backend in COLOURS and backend not in taken
+            found[name] = Tracker(name, COLOURS[backend] if first else next(spare))
+            taken.add(backend)
+        return found
+
+    @property
+    def scope(self) -> Iterator[tuple[str, str]]:
+        """What was measured, in words."""
+        for machine in self.machines:
+            commits = counted(len(machine.commits), "commit")
+            newest = f"the newest {machine.newest[:8]}"
+            combinations = sum(len(track.points) for track in machine.tracks)
+            benchmarks = f"{counted(len(machine.tracks), 'benchmark')} in {counted(combinations, 'combination')}"
+            yield f"asv on {machine.name}", f"{commits}, {newest}; {benchmarks}"
+
+
+def read(folders: Iterable[Path]) -> Tracked:
+    """Everything of asv's in some folders; an empty one is told as one that cannot be used."""
+    results: list[Result] = []
+    unreadable: list[Unreadable] = []
+    for folder in folders:
+        found = asv_results.read(folder)
+        results += found.found
+        unreadable += found.unreadable
+        if not found.found:
+            unreadable.append(Unreadable(folder, "it holds no result that can be read: asv run makes them"))
+    return Tracked(sorted(results, key=lambda one: (*one.order, one.environment, one.machine)), unreadable)
+
+
+def _contenders(results: Sequence[Result]) -> dict[tuple[str, str], str]:
+    """(contender, environment) → its name, with the environment where a contender was measured in several."""
+    pairs = dict.fromkeys(
+        (entry.contender, result.environment) for result in results for entry in result.entries.values()
+    )
+    counts = {who: sum(other == who for other, _ in pairs) for who, _ in pairs}
+    return {
+        (who, environment): " ".join(filter(None, (who, f"({environment})" if counts[who] > 1 else ""))) or "value"
+        for who, environment in pairs
+    }
+
+
+def _backend(name: str) -> str:
+    return name.partition(" ")[0]
+
+
+def _place(benchmark: Benchmark) -> int:
+    kinds = (SECONDS, BYTES, STEPS, DIVERGED)
+    return kinds.index(benchmark.kind) if benchmark.kind in kinds else len(kinds)

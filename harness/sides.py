@@ -1,0 +1,88 @@
+"""What ``compare`` is given: runs and results of asv's, by the names that people have for them."""
+
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from harness import asv_results
+from harness.asv_results import Result, Results
+from harness.errors import InvalidInput, NothingMeasured
+from harness.judge import measurements
+from harness.judge.measurements import Measured
+from harness.problems import catalogue
+from harness.store import MARK, Store
+
+
+@dataclass(frozen=True)
+class Side:
+    """What A or B turned out to be."""
+
+    name: str
+    measured: Measured
+    versions: Mapping[str, str] = field(default_factory=dict)  # of asv's benchmarks
+    unreadable: Sequence[str] = ()
+    commit: str = ""  # of a result of asv's
+
+
+def side(asked: str, folder: Path) -> Side:
+    """A run folder, a file of asv's, or ``COMMIT[:ENVIRONMENT]`` in a folder of asv's results."""
+    path = Path(asked)
+    if (path / MARK).is_file():
+        store = Store.open(path)
+        with catalogue.knowing(store.problems()):
+            return Side(asked, measurements.of_run(store.records()))
+    if path.is_dir():
+        asv = "Of asv's results name one: a file, or COMMIT:ENVIRONMENT with --results"
+        cure = asv if asv_results.is_results(path) else "Runs are made by: gradgauge run"
+        raise InvalidInput(f"{asked} is no run: it has no {MARK}. {cure}")
+    if path.is_file():
+        return _of_asv(asv_results.read_file(path), ())
+    if not folder.is_dir():
+        raise InvalidInput(f"{asked} is no run, no file, and no commit: there is no folder {folder} (see --results)")
+    results = asv_results.read(folder)
+    unreadable = [f"left out: cannot read {one.path}: {one.reason}" for one in results.unreadable]
+    return _of_asv(choose(results, asked), unreadable)
+
+
+def _of_asv(result: Result, unreadable: Sequence[str]) -> Side:
+    facts = {**result.facts, "machine": {"machine": result.machine}}
+    return Side(result.name, Measured(result.measurements, facts), result.versions, unreadable, result.commit)
+
+
+def choose(results: Results, asked: str) -> Result:
+    """The result of ``COMMIT`` or ``COMMIT:ENVIRONMENT``: a hash or its beginning, or what git calls a commit."""
+    name, _, environment = asked.partition(":")
+    commits = sorted({one.commit for one in results.found if name and one.commit.startswith(name)})
+    if not commits and (full := _revision(name)) is not None:
+        commits, name = [full], full
+    if len(commits) > 1:
+        raise InvalidInput(f"{asked}: several commits begin so: {', '.join(commit[:12] for commit in commits)}")
+    candidates = [one for one in results.found if one.commit in commits]
+    exact = [one for one in candidates if one.environment == environment]
+    chosen = exact or [one for one in candidates if environment in one.environment]
+    if len(chosen) == 1:
+        return chosen[0]
+    if chosen:
+        several = "; ".join(f"{one.path} ({one.environment} on {one.machine})" for one in chosen)
+        raise InvalidInput(f"{asked} has several results, give COMMIT:ENVIRONMENT or a file: {several}")
+    broken = [one for one in results.unreadable if name and one.path.name.startswith(name[:8])]
+    if broken:
+        raise NothingMeasured(f"{asked}: cannot read {broken[0].path}: {broken[0].reason}")
+    there = ", ".join(f"{one.commit[:8]}:{one.environment}" for one in candidates or results.found)
+    if not there:
+        unread = "".join(f"; {one.path}: {one.reason}" for one in results.unreadable)
+        raise NothingMeasured(f"{results.folder} holds no result that can be read{unread}. asv run makes some")
+    raise InvalidInput(f"{asked} is no run, no file and no result in {results.folder}; there are: {there}")
+
+
+def _revision(name: str) -> str | None:
+    """The commit that git, asked here, knows by a name."""
+    if not name or name.startswith("-"):
+        return None
+    line = ["git", "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}"]
+    try:
+        done = subprocess.run(line, capture_output=True, text=True, timeout=10)
+    except OSError:
+        return None  # no git
+    return done.stdout.strip() or None

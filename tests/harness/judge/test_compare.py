@@ -1,0 +1,153 @@
+"""Verdicts on sides that are made up, worked out by hand."""
+
+import math
+
+import pytest
+
+from harness.judge.compare import (
+    BYTES,
+    DIVERGED,
+    LEVEL,
+    SECONDS,
+    STEPS,
+    Key,
+    Measurement,
+    compare,
+)
+from harness.judge.ratio_interval import Quartiles
+
+KEY = Key("torch", "digits: adam", "step time")
+
+
+def clock(values, pairing=""):
+    return Measurement(SECONDS, dict(enumerate(values)), pairing)
+
+
+def seeds(values, kind=LEVEL):
+    return Measurement(kind, dict(enumerate(values)), "seed", noisy=False)
+
+
+def number(value, kind=BYTES):
+    return Measurement(kind, {0: value}, noisy=False)
+
+
+def judged(a, b, margin=0.05):
+    (one,) = compare({KEY: a}, {KEY: b}, margin).comparisons
+    return one
+
+
+def test_pairs_of_one_session_by_hand():
+    # The machine slows down by ten in the middle; block by block B takes exactly 1.2 times as long.
+    drift = [1.0, 1.0, 1.0, 10.0, 10.0, 10.0, 1.0, 1.0]
+    one = judged(clock(drift, "block monday"), clock([1.2 * x for x in drift], "block monday"))
+    assert (one.ratio.value, one.ratio.low, one.ratio.high) == pytest.approx((1.2, 1.2, 1.2))
+    assert one.verdict == ("worse", "slower")
+    assert one.how == "8 pairs by block"
+    assert not one.apart
+
+
+def test_blocks_of_two_sessions_are_not_pairs():
+    drift = [1.0, 1.0, 1.0, 10.0, 10.0, 10.0, 1.0, 1.0]
+    one = judged(clock(drift, "block monday"), clock([1.2 * x for x in drift], "block tuesday"))
+    assert one.verdict.side == "undecided"
+    assert one.how == "not paired, 8 and 8 values"
+    assert one.apart
+
+
+@pytest.mark.parametrize(
+    ("factor", "spread", "verdict"),
+    [
+        (0.8, 0.001, "faster"),
+        (1.25, 0.001, "slower"),
+        (1.02, 0.001, "equal within 5 %"),  # a difference, but one that does not matter
+        (1.0, 0.5, "undecided"),
+        (1.045, 0.02, "undecided"),  # beyond noise, not beyond the margin
+    ],
+)
+def test_verdicts_of_a_clock(factor, spread, verdict):
+    noise = [1 + spread * x for x in (-1.0, -0.7, -0.4, -0.2, -0.05, 0.05, 0.2, 0.4, 0.7, 1.0)]
+    assert judged(clock(noise), clock([factor * x for x in noise])).verdict.words == verdict
+
+
+def test_more_comparisons_make_wider_intervals():
+    a = [1.0, 1.01, 1.02, 1.03, 1.04, 1.05, 1.06, 1.07, 1.08, 1.09]
+    b = [x + 0.05 for x in a]
+    alone = judged(clock(a), clock(b)).ratio
+    keys = [Key("torch", f"recipe {place}", "step time") for place in range(40)]
+    among = compare(dict.fromkeys(keys, clock(a)), dict.fromkeys(keys, clock(b)), 0.05)
+    assert among.intervals == 40
+    assert among.comparisons[0].ratio.low < alone.low
+    assert among.comparisons[0].ratio.high > alone.high
+
+
+def test_five_values_decide_nothing_however_far_apart():
+    one = judged(clock([1.0] * 5), clock([9.0] * 5))
+    assert one.ratio.value == 9 and math.isnan(one.ratio.low)
+    assert one.verdict.side == "undecided"
+
+
+def test_numbers_that_no_clock_moves_are_facts():
+    assert judged(number(1000), number(1000)).verdict == ("equal", "equal")
+    assert judged(number(1000), number(1040)).verdict == ("equal", "equal within 5 %")
+    assert judged(number(1000), number(1100)).verdict == ("worse", "larger")
+    assert judged(number(1000), number(900)).verdict == ("better", "smaller")
+    assert judged(number(1000), number(900)).how == "one number"
+    assert compare({KEY: number(1)}, {KEY: number(2)}, 0.05).intervals == 0
+
+
+@pytest.mark.parametrize(("a", "b", "side"), [(0, 0, "equal"), (0, 1, "worse"), (-2, -4, "better"), (-2, 1, "worse")])
+def test_numbers_that_have_no_ratio_have_an_order(a, b, side):
+    assert judged(number(a, LEVEL), number(b, LEVEL)).verdict.side == side
+
+
+def test_a_few_seeds_are_judged_by_all_of_them():
+    assert judged(seeds([10, 20, 30], STEPS), seeds([8, 17, 21], STEPS)).verdict == ("better", "fewer")
+    assert judged(seeds([10, 20, 30], STEPS), seeds([8, 21, 21], STEPS)).verdict.side == "undecided"
+    assert judged(seeds([10, 20, 30], STEPS), seeds([10, 20, 30], STEPS)).verdict.words == "equal"
+    assert judged(seeds([0.1, 0.2]), seeds([0.11, 0.22])).how == "2 pairs by seed"
+
+
+def test_many_seeds_have_an_interval():
+    before = [0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2]
+    one = judged(seeds(before), seeds([0.5 * x for x in before]))
+    assert (one.ratio.low, one.ratio.high) == pytest.approx((0.5, 0.5))
+    assert one.verdict == ("better", "lower")
+
+
+def test_seeds_that_one_side_lacks_take_no_part():
+    one = judged(Measurement(LEVEL, {0: 1.0, 1: 5.0}, "seed", noisy=False), seeds([1.0]))
+    assert one.verdict.words == "equal"
+
+
+def test_divergence_and_targets_have_words_of_their_own():
+    assert judged(seeds([0.1, 0.2, 0.3]), seeds([math.inf, math.inf, 0.3])).verdict == ("worse", "now diverges")
+    assert judged(seeds([math.inf]), seeds([0.3])).verdict == ("better", "no longer diverges")
+    assert judged(seeds([math.inf]), seeds([math.inf])).verdict.words == "equal"
+    lost = judged(seeds([50, 60], STEPS), seeds([math.inf, math.inf], STEPS))
+    assert lost.verdict == ("worse", "no longer reaches the target")
+    assert judged(number(0, DIVERGED), number(1, DIVERGED)).verdict == ("worse", "now diverges")
+    assert judged(number(1, DIVERGED), number(0, DIVERGED)).verdict == ("better", "no longer diverges")
+
+
+def test_a_failure_is_a_verdict():
+    failed = Measurement(SECONDS, {}, failed="out of memory")
+    assert judged(clock([1.0]), failed).verdict == ("worse", "now fails")
+    assert judged(clock([1.0]), failed).how == "out of memory"
+    assert judged(failed, clock([1.0])).verdict == ("better", "no longer fails")
+    both = compare({KEY: failed}, {KEY: failed}, 0.05)
+    assert (list(both.comparisons), both.nowhere) == ([], [KEY])
+
+
+def test_what_one_side_lacks_is_told():
+    other = Key("jax", "digits: adam", "step time")
+    found = compare({KEY: number(1)}, {other: number(1)}, 0.05)
+    assert (found.only_a, found.only_b, list(found.comparisons)) == ([KEY], [other], [])
+
+
+def test_quartiles_stand_in_for_values_that_were_not_kept():
+    kept = Measurement(SECONDS, {0: 1.0}, quartiles=Quartiles(0.99, 1.01, 20))
+    one = judged(kept, clock([2.0 + x / 100 for x in range(10)]))
+    assert one.verdict.words == "slower"
+    assert one.how == "not paired, 20 and 10 values, from quartiles"
+    few = Measurement(SECONDS, {0: 1.0}, quartiles=Quartiles(0.99, 1.01, 3))
+    assert judged(few, kept).verdict.side == "undecided"

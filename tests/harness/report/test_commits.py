@@ -1,0 +1,193 @@
+"""The page from a real asv's results, alone and beside a run: its words and numbers against the files themselves."""
+
+import contextlib
+import json
+import re
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from harness import asv_results
+from harness.errors import NothingMeasured
+from harness.judge.compare import Key
+from harness.report import write
+from harness.report.contenders import COLOURS, SERIES
+from harness.report.tracked import Tracked
+
+STEP, DIVERGED = "tiny.Step.time_step", "tiny.Convergence.track_diverged"
+
+
+@pytest.fixture(scope="module")
+def folder(asv_run, tmp_path_factory):
+    """A folder with the results, one file of which is broken, and their report."""
+    folder = tmp_path_factory.mktemp("page")
+    results = folder / ".asv" / "results"
+    shutil.copytree(asv_run.results, results)
+    (whole,) = (results / "here").glob(f"{asv_run.commits[0][:8]}-*.json")
+    (results / "here" / "deadbeef-existing.json").write_text(whole.read_text()[:100])
+    (results / "facts").mkdir()
+    (results / "facts" / "present-existing.facts").write_text(json.dumps({"torch": {"BLAS": "<MKL>"}}))
+    with contextlib.chdir(folder):
+        write([Path(".asv/results")], Path("report"))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def page(folder):
+    return (folder / "report" / "report.html").read_text()
+
+
+def csv(folder, name):
+    return pd.read_csv(folder / "report" / f"{name}.csv", keep_default_na=False, na_values=["nan"])
+
+
+def raw(folder, commit):
+    (path,) = (folder / ".asv" / "results" / "here").glob(f"{commit[:8]}-*.json")
+    return json.loads(path.read_text())
+
+
+def samples(folder, commit, place):
+    one = raw(folder, commit)
+    return one["results"][STEP][one["result_columns"].index("samples")][place]
+
+
+def test_a_page_of_asvs_alone_has_its_own_sections_only(page, folder):
+    assert re.findall(r'<section id="(\w+)"', page) == ["summary", "commits", "troubles", "environment"]
+    assert "<h1>asv results</h1>" in page
+    written = {path.name for path in (folder / "report").iterdir()}
+    kinds = ("newest", "changes", "commits", "troubles", "environment")
+    assert written == {"report.html", "report.md", *(f"asv-{kind}.csv" for kind in kinds)}
+
+
+def test_frameworks_side_by_side_on_the_newest_commit(folder, asv_run):
+    table = csv(folder, "asv-newest")
+    assert set(table.commit) == {asv_run.commits[1]}
+    step = table[(table.benchmark == STEP) & (table.parameters == "sgd")].set_index("contender")
+    found = {who: np.log(samples(folder, asv_run.commits[1], place)) for who, place in (("numpy", 1), ("torch", 3))}
+    expected = np.exp(abs(np.median(found["torch"]) - np.median(found["numpy"])))
+    ratio = pd.to_numeric(step.ratio, errors="coerce").dropna()
+    assert len(ratio) == 1  # the lowest has none, nor has what failed
+    assert ratio.iloc[0] == pytest.approx(expected)
+    assert step.failed["jax jit"] == "failed"
+    peak = table[table.benchmark == "tiny.Memory.track_peak_host_bytes"].set_index("contender")
+    assert float(peak.ratio["torch eager"]) == 2 and peak.over["torch eager"] == "numpy eager"
+
+
+def test_every_value_over_commits_is_in_the_csv(folder, asv_run):
+    table = csv(folder, "asv-commits")
+    own = table[(table.benchmark == STEP) & (table.contender == "numpy eager") & (table.parameters == "adam")]
+    assert list(own.commit) == asv_run.commits
+    for commit, value in zip(own.commit, own.value.astype(float), strict=True):
+        assert value == pytest.approx(raw(folder, commit)["results"][STEP][0][0])
+
+
+def test_each_benchmark_with_two_commits_is_drawn(page):
+    # Each with its quantity and at least one contender that has a number at both commits.
+    drawn = re.findall(r"<title[^>]*>([\w.]+) over commits, ", page)
+    assert set(drawn) == {STEP, DIVERGED, "tiny.Memory.track_peak_host_bytes", "tiny.track_size",
+                          "tiny.Convergence.track_steps_to_target"}  # fmt: skip
+    assert drawn.count(STEP) == 2  # adam and sgd
+
+
+def test_what_changed_failed_and_cannot_be_read_is_told(folder, asv_run):
+    words = (folder / "report" / "report.md").read_text()
+    assert re.search(
+        r"\*\*Over commits, asv on here\.\*\* \*\*[1-9]\d* worse, \d+ better\*\* of \d+ comparisons", words
+    )
+    changes = csv(folder, "asv-changes").set_index(["benchmark", "contender"])
+    assert changes.verdict[DIVERGED, "torch eager"] == "now diverges"
+    troubles = csv(folder, "asv-troubles")
+    assert set(zip(troubles.status, troubles.contender, troubles.parameters, strict=True)) == {
+        ("cannot be read", "", ""),
+        ("failed", "jax jit", "sgd"),
+        ("failed", "torch eager", ""),
+        ("diverged", "torch eager", ""),
+    }
+    assert "**1 file of asv's cannot be used:** .asv/results/here/deadbeef-existing.json" in words
+    assert str(folder) not in words
+
+
+def test_facts_are_shown_and_escaped(page, folder):
+    told = csv(folder, "asv-environment").set_index("fact")
+    assert told.value["BLAS"] == "<MKL>"
+    assert "&lt;MKL&gt;" in page and "<MKL>" not in page
+
+
+def test_nothing_is_asked_of_the_network_and_ids_do_not_collide(page):
+    assert not re.findall(r"https?://|//cdn|@import|<link|<iframe|<script src", page)
+    ids = re.findall(r'\bid="([^"]*)"', page)
+    assert len(ids) == len(set(ids))
+
+
+def test_the_same_results_give_the_same_bytes(folder):
+    with contextlib.chdir(folder):
+        write([Path(".asv/results")], Path("again"))
+    for path in (folder / "report").iterdir():
+        assert path.read_bytes() == (folder / "again" / path.name).read_bytes(), path.name
+
+
+def test_beside_a_run(folder, small_run):
+    with contextlib.chdir(folder):
+        words = write([small_run, Path(".asv/results")], Path("both")).with_name("report.md").read_text()
+    assert "\n## Speed\n" in words and "\n## Over commits\n" in words
+    assert (folder / "both" / "records.csv").is_file()
+    assert "deadbeef-existing.json" in words
+
+
+def test_empty_results_are_told_beside_others_and_nothing_is_left_of_them_alone(folder, tmp_path):
+    empty = tmp_path / ".asv" / "results"
+    empty.mkdir(parents=True)
+    with pytest.raises(NothingMeasured, match="holds no record.*it holds no result that can be read: asv run makes"):
+        write([empty], tmp_path)
+    page = write([folder / ".asv" / "results", empty], tmp_path)
+    assert "it holds no result that can be read" in page.with_name("report.md").read_text()
+
+
+def test_one_commit_has_nothing_to_be_compared_with(folder, asv_run, tmp_path):
+    alone = tmp_path / ".asv" / "results"
+    shutil.copytree(folder / ".asv" / "results", alone)
+    for path in (alone / "here").glob(f"{asv_run.commits[0][:8]}-*.json"):
+        path.unlink()
+    words = write([alone], tmp_path).with_name("report.md").read_text()
+    assert "One commit: nothing to compare it with." in words
+    assert not (tmp_path / "asv-changes.csv").exists()
+
+
+def test_one_contender_in_two_environments_and_two_machines(folder, asv_run, tmp_path):
+    copy = tmp_path / ".asv" / "results"
+    shutil.copytree(folder / ".asv" / "results", copy)
+    (path,) = (copy / "here").glob(f"{asv_run.commits[1][:8]}-*.json")
+    one = json.loads(path.read_text())
+    path.with_name("other.json").write_text(json.dumps(one | {"env_name": "other"}))
+    (copy / "there").mkdir()
+    (copy / "there" / path.name).write_text(json.dumps(one | {"params": {"machine": "there"}}))
+    write([copy], tmp_path)
+    table = pd.read_csv(tmp_path / "asv-newest.csv")
+    assert {"here", "there"} == set(table.machine)
+    here = table[(table.machine == "here") & (table.benchmark == STEP) & (table.parameters == "adam")]
+    assert {"numpy eager (other)", "torch eager (other)"} < set(here.contender)
+    assert {"numpy eager", "torch eager"} == set(
+        table[(table.machine == "there") & (table.benchmark == STEP) & (table.parameters == "adam")].contender
+    )
+
+
+def test_every_contender_of_the_suite_has_a_colour_of_its_own(asv_run):
+    one = asv_results.read(asv_run.results).found[-1]
+    modes = ["eager", "single", "foreach", "fused", "compile"]
+    who = [
+        "numpy eager",
+        *(f"torch {mode}" for mode in modes),
+        "tensorflow graph",
+        "tensorflow xla",
+        "jax jit",
+        "jax x",
+    ]
+    entry = next(iter(one.entries.values()))
+    entries = {Key(name, "", "b"): entry._replace(contender=name) for name in who}
+    trackers = Tracked([replace(one, entries=entries)], []).trackers
+    assert next(iter(trackers)) == "numpy eager" and trackers["numpy eager"].series == COLOURS["numpy"]
+    assert sorted(tracker.series for tracker in trackers.values()) == list(range(SERIES))

@@ -1,0 +1,200 @@
+"""``gradgauge compare`` as its user meets it, on results of a real asv and on runs."""
+
+import contextlib
+import json
+import re
+import shutil
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from harness import cli
+
+STEP = "tiny.Step.time_step"
+
+
+@pytest.fixture
+def gradgauge(capsys, monkeypatch):
+    """The command line within this process: it is asked often."""
+
+    def run(*arguments, cwd="."):
+        monkeypatch.setattr(sys, "argv", ["gradgauge", *map(str, arguments)])
+        with contextlib.chdir(cwd):
+            code = cli._status()
+        return SimpleNamespace(returncode=code, **capsys.readouterr()._asdict())
+
+    return run
+
+
+@pytest.fixture
+def copied(asv_run, tmp_path):
+    """A copy of the real repository, whose results may be changed."""
+    shutil.copytree(asv_run.folder, tmp_path / "tiny")
+    return tmp_path / "tiny"
+
+
+def results_of(repository, commit):
+    return next((repository / ".asv" / "results" / "here").glob(f"{commit[:8]}-*.json"))
+
+
+def change(path, **columns):
+    """Change columns of the step times of a result."""
+    raw = json.loads(path.read_text())
+    for name, made in columns.items():
+        place = raw["result_columns"].index(name)
+        raw["results"][STEP][place] = made(raw["results"][STEP][place])
+    path.write_text(json.dumps(raw))
+
+
+def scaled(factor):
+    return lambda samples: [None if one is None else [factor * x for x in one] for one in samples]
+
+
+def test_two_commits(asv_run, gradgauge):
+    done = gradgauge("compare", "HEAD~1", asv_run.commits[1][:6], "--format", "json", cwd=asv_run.folder)
+    assert done.returncode == 0, done.err
+    found = json.loads(done.out)
+    assert found["schema"] == 1
+    rows = {(row["who"], row["what"], row["measure"]): row for row in found["compare"]}
+    raw = [json.loads(results_of(asv_run.folder, commit).read_text()) for commit in asv_run.commits]
+    samples = [one["results"][STEP][one["result_columns"].index("samples")][0] for one in raw]
+    row = rows["numpy eager", "adam", STEP]
+    assert row["ratio"] == pytest.approx(np.exp(np.diff([np.median(np.log(one)) for one in samples]))[0])
+    assert row["low"] <= row["ratio"] <= row["high"]
+    assert row["how"] == "not paired, 8 and 8 values"
+    assert rows["torch eager", "", "tiny.Convergence.track_diverged"]["verdict"] == "now diverges"
+    assert rows["numpy eager", "", "tiny.Convergence.track_steps_to_target"]["verdict"] == "equal"
+    assert rows["", "", "tiny.track_size"]["how"] == "one number"
+    assert "no numbers on both sides: 2" in done.err
+    assert "not paired: each side is one session" in done.err
+
+
+def test_fail_on(copied, asv_run, gradgauge):
+    change(results_of(copied, asv_run.commits[1]), samples=scaled(3))
+    both = [commit[:8] for commit in asv_run.commits]
+    slower = gradgauge("compare", *both, "--fail-on", "slower", cwd=copied)
+    assert slower.returncode == 1
+    assert re.search(r"^slower: torch eager, sgd, tiny\.Step\.time_step$", slower.err, re.MULTILINE)
+    assert slower.out.count("slower") == 4
+    assert gradgauge("compare", *reversed(both), "--fail-on", "slower", cwd=copied).returncode == 0
+    assert gradgauge("compare", *reversed(both), "--fail-on", "any", cwd=copied).returncode == 1
+    assert gradgauge("compare", *both, "--fail-on", "larger,missing", cwd=copied).returncode == 0
+    wrong = gradgauge("compare", *both, "--fail-on", "slow", cwd=copied)
+    assert wrong.returncode == 2
+    assert "unknown verdict of --fail-on 'slow': did you mean 'slower'" in wrong.err
+
+
+def test_a_failure_in_the_second_is_worse(copied, asv_run, gradgauge):
+    change(results_of(copied, asv_run.commits[1]), result=lambda values: [None, *values[1:]])
+    done = gradgauge("compare", "HEAD~1", "HEAD", "--fail-on", "worse", cwd=copied)
+    assert done.returncode == 1
+    assert f"now fails: numpy eager, adam, {STEP}" in done.err
+
+
+def test_a_benchmark_that_changed_is_not_compared(copied, asv_run, gradgauge):
+    change(results_of(copied, asv_run.commits[1]), version=lambda _: "another")
+    done = gradgauge("compare", "HEAD~1", "HEAD", "--format", "json", cwd=copied)
+    assert f"not compared, the benchmark itself changed: {STEP}" in done.err
+    assert STEP not in {row["measure"] for row in json.loads(done.out)["compare"]}
+
+
+def test_two_machines_and_two_environments(copied, asv_run, gradgauge):
+    here = results_of(copied, asv_run.commits[1])
+    raw = json.loads(here.read_text())
+    there = here.parent.parent / "there" / here.name
+    there.parent.mkdir()
+    there.write_text(json.dumps(raw | {"params": raw["params"] | {"machine": "there"}}))
+    done = gradgauge("compare", here, there, cwd=copied)
+    assert done.returncode == 0, done.err
+    assert "warning: two machines (here against there)" in done.err
+    other = here.with_name(here.name.replace("existing-", "other-"))
+    other.write_text(json.dumps(raw | {"env_name": "other", "requirements": {"torch": "2.12.0"}}))
+    ambiguous = gradgauge("compare", "HEAD", "HEAD~1", cwd=copied)
+    assert ambiguous.returncode == 2
+    assert all(str(path.relative_to(copied)) in ambiguous.err for path in (here, there, other))
+    chosen = gradgauge("compare", "HEAD~1", "HEAD:other", cwd=copied)
+    assert chosen.returncode == 0, chosen.err
+    assert "torch none → 2.12.0" in chosen.err
+
+
+def test_results_that_cannot_be_read(copied, asv_run, gradgauge):
+    one, other = (results_of(copied, commit) for commit in asv_run.commits)
+    third = one.with_name("deadbeef-existing.json")
+    third.write_text(one.read_text()[:200])
+    told = gradgauge("compare", "HEAD~1", "HEAD", cwd=copied)
+    assert told.returncode == 0
+    assert "left out: cannot read .asv/results/here/deadbeef-existing.json: Error parsing JSON" in told.err
+    other.write_text(other.read_text()[:200])
+    for name in ("HEAD", asv_run.commits[1][:7], other):
+        lost = gradgauge("compare", "HEAD~1", name, cwd=copied)
+        assert lost.returncode == 3, lost.err
+        assert f"{other.name}: Error parsing JSON" in lost.err
+    for path in (one, other, third):
+        path.unlink()
+    nothing = gradgauge("compare", "HEAD~1", "HEAD", cwd=copied)
+    assert nothing.returncode == 3
+    assert "holds no result that can be read" in nothing.err
+
+
+def test_nothing_in_common_is_exit_code_3(copied, asv_run, gradgauge):
+    one, other = (results_of(copied, commit) for commit in asv_run.commits)
+    raw = json.loads(other.read_text())
+    other.write_text(json.dumps(raw | {"results": {f"new.{name}": row for name, row in raw["results"].items()}}))
+    done = gradgauge("compare", one, other)
+    assert done.returncode == 3
+    assert "have nothing in common" in done.err and "only in" in done.err
+
+
+BAD = [
+    (("nothing", "HEAD"), "nothing is no run, no file and no result in .asv/results; there are: "),
+    (("HEAD", "HEAD:elsewhere"), "HEAD:elsewhere is no run, no file and no result"),
+    ((".asv/results", "HEAD"), "is no run: it has no run.json. Of asv's results name one"),
+    (("suite", "HEAD"), "is no run: it has no run.json. Runs are made by"),
+    (("HEAD", "HEAD", "--results", "nowhere"), "there is no folder nowhere"),
+    (("HEAD", "HEAD", "--margin", "-1"), "--margin"),
+    (("--help-me", "HEAD"), "--help-me"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "says"), BAD, ids=[" ".join(a) for a, _ in BAD])
+def test_bad_input_is_one_line_with_exit_code_2(arguments, says, asv_run, gradgauge):
+    done = gradgauge("compare", *arguments, cwd=asv_run.folder)
+    assert done.returncode == 2
+    assert says in done.err
+    assert len(done.err.splitlines()) == 1
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """Two runs of the same study, and one of another rate."""
+    folder = tmp_path_factory.mktemp("runs")
+    line = [sys.executable, "-m", "harness.cli", "run", "functions", "--problem", "rosenbrock"]
+    line += ["--steps", "5", "--backend", "numpy", "--seeds", "2"]
+    for name, rate in (("a", 1e-4), ("b", 1e-4), ("other", 2e-4)):
+        done = subprocess.run([*line, "--optimizer", f"sgd[lr={rate}]", "--out", name], cwd=folder, timeout=120)
+        assert done.returncode == 0
+    return folder
+
+
+def test_the_same_run_twice_is_equal(runs, gradgauge):
+    done = gradgauge("compare", "a", "b", "--format", "json", "--fail-on", "any,undecided", cwd=runs)
+    assert done.returncode == 0, done.err
+    found = json.loads(done.out)
+    assert {row["verdict"] for row in found["compare"] if "loss" in row["measure"]} == {"equal"}
+    assert {row["who"] for row in found["compare"]} == {"numpy"}
+    assert "the same commit and environment on both sides" in found["notes"]
+
+
+def test_runs_of_other_recipes_have_nothing_in_common(runs, gradgauge):
+    done = gradgauge("compare", "a", "other", cwd=runs)
+    assert done.returncode == 3
+    assert "only in a: 2: numpy, rosenbrock: sgd[lr=0.0001]" in done.err
+
+
+def test_a_run_and_a_result_of_asv_are_two_things(runs, asv_run, gradgauge):
+    done = gradgauge("compare", runs / "a", asv_run.commits[0], "--results", asv_run.results)
+    assert done.returncode == 2
+    assert "compare two of a kind" in done.err
