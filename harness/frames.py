@@ -33,6 +33,7 @@ class Reply(msgspec.Struct, frozen=True, tag="reply"):
     facts: dict[str, str] = {}
     series: list[Series] = []
     seconds: float = 0.0  # of one step, for a block
+    bandwidth: float | None = None  # bytes a second of scaling in place, for a block of updates
 
 
 Message = Hello | Request | Reply

@@ -126,6 +126,22 @@ def remedies() -> Study:
     )
 
 
+def updates() -> Study:
+    """The update alone, held against the traffic that its formula needs."""
+    sizes = tuple(f"random-gradients[parameters={size},samples=1]" for size in ("1e3", "1e5", "1e6", "1e6,tensors=100"))
+    largest = ("random-gradients[parameters=1e7,samples=1]",)
+    alone = Speed(blocks=6, block_seconds=0.01, warm_up=2, phase="update")
+    every = Grid(alone, sizes, ("sgd", "adam", "adamw", "lion"), implementation="shipped")
+    kernels = replace(every, optimizers=every.optimizers[:3], backends=("torch",), modes=("single", "foreach", "fused"))
+    at_largest = {"problems": largest, "optimizers": ("adam",)}
+    return Study(
+        "updates",
+        "the update alone, from a thousand to ten million parameters, in one tensor and in a hundred, as shipped: how "
+        "many times as long does it take as what it must move between memory and processor?",
+        (every, kernels, replace(every, **at_largest), replace(kernels, **at_largest)),
+    )
+
+
 def agreement(cover: Cover = "short", backends: tuple[str, ...] = (), optimizers: tuple[str, ...] = ()) -> Study:
     """Every variant of every optimizer among the other pieces, on shared gradients of two scales; and real training.
 
@@ -208,5 +224,5 @@ def _beside_reference(grid: Grid) -> tuple[Grid, Grid]:
 
 
 STUDIES: dict[str, Study] = {
-    study.name: study for study in (quickstart(), functions(), worked_cases(), architectures(), remedies())
+    study.name: study for study in (quickstart(), functions(), worked_cases(), architectures(), remedies(), updates())
 }

@@ -60,7 +60,7 @@ class Worker:
     def _answer(self, request: Request) -> Reply:
         if request.do == "block":
             assert self.stopwatch is not None, "block before open"
-            return Reply("ok", seconds=self.stopwatch.block())
+            return Reply("ok", seconds=self.stopwatch.block(), bandwidth=self.stopwatch.bandwidth())
         if request.do == "close":
             assert self.stopwatch is not None, "close before open"
             self.stopwatch.close()
@@ -85,7 +85,7 @@ class Worker:
             case FirstCall():
                 return speed.first_call(run, self.import_seconds)
             case Speed():
-                self.stopwatch = Stopwatch(run, job.measure)
+                self.stopwatch = Stopwatch(run, job.measure, job.environment.threads)
                 return Outcome([])
 
 

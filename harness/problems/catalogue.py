@@ -6,9 +6,9 @@ from msgspec.structs import replace
 
 from harness.errors import unknown
 from harness.problems.cases import architectures, failing, functions, memory, worked
-from harness.spec.base import key
+from harness.spec.base import Spec, key
 from harness.spec.cell import Case
-from harness.spec.problem import DataSet, Network, Problem
+from harness.spec.problem import Network, Problem
 
 _CASES = (*worked.CASES, *architectures.CASES, *memory.CASES, *failing.CASES, *functions.CASES)
 
@@ -35,13 +35,18 @@ def target(problem: Problem) -> float | None:
 
 
 def problem_name(problem: Problem) -> str:
-    """The catalogue's name, with what is different of its data set; else its kind and hash."""
+    """The catalogue's name, with what is different of its data set or of a function; else its kind and hash."""
     known = known_case(problem)
     if known is not None:
         return known.name
     like = _with_other_data(problem)
     if like is not None and isinstance(problem, Network) and isinstance(like.problem, Network):
         return f"{like.name}[{_changes(like.problem.data, problem.data)}]"
+    function = next((case for case in CATALOGUE.values() if type(case.problem) is type(problem)), None)
+    if function is not None and not isinstance(problem, Network):
+        changes = _changes(function.problem, problem)
+        if "(" not in changes:  # a point has no place in a selector
+            return f"{function.name}[{changes}]"
     return f"{problem.spelling()} {key(problem)[:6]}"
 
 
@@ -56,7 +61,7 @@ def _with_other_data(problem: Problem) -> Case | None:
     return None
 
 
-def _changes(before: DataSet, after: DataSet) -> str:
+def _changes(before: Spec, after: Spec) -> str:
     """The fields that differ, as a selector gives them."""
-    pairs = [(field, getattr(before, field), getattr(after, field)) for field in DataSet.__struct_fields__]
+    pairs = [(field, getattr(before, field), getattr(after, field)) for field in before.__struct_fields__]
     return ",".join(f"{field}={new}" for field, old, new in pairs if new != old and new is not None)

@@ -10,9 +10,10 @@ from typing import NamedTuple
 import msgspec
 
 from harness.errors import InvalidInput, NothingMeasured
-from harness.judge import agreement, convergence, speed
+from harness.judge import agreement, convergence, floor, speed
 from harness.judge.agreement import Verdict
 from harness.judge.convergence import Trial
+from harness.judge.floor import Multiple
 from harness.judge.speed import First, Group
 from harness.report.contenders import Contender, contenders
 from harness.report.words import (
@@ -128,8 +129,13 @@ class Material:
 
     @functools.cached_property
     def groups(self) -> list[Group]:
-        """Every timed cell."""
-        return speed.groups(self.records)
+        """Every timed cell, but for updates alone: they are held against their floor."""
+        return speed.groups(record for record in self.records if not floor.has_floor(record))
+
+    @functools.cached_property
+    def multiples(self) -> list[Multiple]:
+        """Every update that was timed alone, with its floor."""
+        return floor.multiples(self.records)
 
     @functools.cached_property
     def first_calls(self) -> list[First]:

@@ -11,7 +11,17 @@ from markupsafe import Markup, escape
 
 from harness.problems import data
 from harness.problems import task as tasks
-from harness.report import canvas, circumstances, commands, convergence, gradients, same_maths, speed, summary
+from harness.report import (
+    canvas,
+    circumstances,
+    commands,
+    convergence,
+    floor,
+    gradients,
+    same_maths,
+    speed,
+    summary,
+)
 from harness.report.material import Material, read, setting
 from harness.report.section import Section
 from harness.report.words import counted, listed, problem_name
@@ -24,6 +34,7 @@ from harness.store import write_atomically, writing_to
 SECTIONS = (
     same_maths.section,
     speed.section,
+    floor.section,
     convergence.section,
     gradients.section,
     circumstances.troubles,
@@ -32,7 +43,7 @@ SECTIONS = (
 
 
 CSVS = (
-    *("agreement", "origins", "step-times", "ratios", "first-calls", "time-to-target", "final"),
+    *("agreement", "origins", "step-times", "ratios", "first-calls", "floor", "time-to-target", "final"),
     *("troubles", "environment", "records"),
 )
 
