@@ -23,7 +23,7 @@ from harness.backend import Backend  # noqa: E402
 from harness.environment import PROTOCOL  # noqa: E402
 from harness.errors import GradgaugeError, Unsupported  # noqa: E402
 from harness.frames import Hello, Reply, Request  # noqa: E402
-from harness.measure import agreement, convergence, speed  # noqa: E402
+from harness.measure import agreement, clock, convergence, speed  # noqa: E402
 from harness.measure.run import Builder, Outcome, Run  # noqa: E402
 from harness.measure.speed import Stopwatch  # noqa: E402
 from harness.problems import task as tasks  # noqa: E402
@@ -66,6 +66,8 @@ class Worker:
             self.stopwatch.close()
             self.stopwatch = None
             return Reply("ok")
+        if request.do == "clock":
+            return Reply("ok", series=clock.measure(self.backend, request.device))
         job = from_json(Job, request.job)
         task = _task(job.cell.problem)
         plan = {piece: tuple(origin) for piece, origin in self.backend.plan(job.cell, task.parameters).items()}
