@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import numpy as np
 
@@ -32,10 +33,9 @@ def clocks(threads: int, pythons: Mapping[str, str]) -> list[Finding]:
             found.append(Finding(name, "", "left out", missing))
         elif declaration.timed:
             try:
-                worker = Process(name, python, threads)
-                for device in declaration.devices:
-                    found += _clock_of(name, worker, device)
-                worker.close()
+                with closing(Process(name, python, threads)) as worker:
+                    for device in declaration.devices:
+                        found += _clock_of(name, worker, device)
             except WorkerFailed as error:
                 found.append(Finding(name, "", "not trusted", str(error)))
     return [*found, judge.verdict(found)]

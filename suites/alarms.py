@@ -32,7 +32,7 @@ from suites import twins
 BATCHES = {"numpy": 768, "torch": 32, "tensorflow": 32, "jax": 512}
 PROBLEM = "digits-64-64-64-10"
 # Blocks as short as a verdict's noise allows: what disturbs a block lasts longer than it, and spares the next.
-SETTINGS = Speed(blocks=150, block_seconds=0.005)
+SETTINGS = Speed(blocks=120, block_seconds=0.005)
 ALARMS, DETECTED = 0.02, 0.9  # the goals: upper bound of alarms, lower bound of detections
 
 
