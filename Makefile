@@ -3,7 +3,8 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest -q
 
-.PHONY: run test lint test-harness test-suites test-agreement test-figures test-reference test-numpy test-torch test-tensorflow test-jax overhead alarms support clean
+.PHONY: run test lint test-harness test-suites test-agreement test-figures test-reference test-numpy test-torch \
+	test-tensorflow test-jax figures bench-quick bench bench-all overhead alarms support clean
 
 run: .venv/installed
 	$(BIN)/gradgauge run
@@ -24,6 +25,20 @@ test-harness test-suites test-agreement test-figures: test-%: .venv/installed
 test-reference test-numpy test-torch test-tensorflow test-jax: test-%: .venv/installed
 	$(PYTEST) tests/backends --backend $*
 
+# Hundreds of steps are compiled and each is run a few times: half the optimization is half the time.
+test-jax: export XLA_FLAGS = --xla_backend_optimization_level=1 --xla_cpu_use_fusion_emitters=false
+
+# asv on this commit, in an environment that it builds itself: a few minutes, under an hour, hours.
+ASV := $(BIN)/asv
+QUICK := --bench 'speed.Modes' --bench 'speed.UpdateInPieces' --bench 'cold.First' --bench 'convergence'
+bench-quick bench bench-all: .venv/installed .asv/machine
+bench-quick: ; $(ASV) run --record-samples $(QUICK) HEAD^!
+bench: ; $(ASV) run --record-samples HEAD^!
+bench-all: ; GRADGAUGE_BENCH=all $(ASV) run --record-samples HEAD^!
+.asv/machine: .venv/installed
+	$(ASV) machine --yes
+	mkdir -p .asv && touch $@
+
 # What the harness's own loop costs, beside raw expert loops, interleaved in one run.
 overhead: .venv/installed
 	$(BIN)/python -m suites.overhead
@@ -32,6 +47,10 @@ overhead: .venv/installed
 alarms: .venv/installed
 	$(BIN)/python -m suites.alarms
 	$(BIN)/python -m suites.alarms --planted 0.05
+
+# Every case in every framework from three seeds: 15 minutes.
+figures: .venv/installed
+	$(PYTEST) tests/figures --every-figure
 
 # The table of what is native and composed, from the backends' own answers.
 support: .venv/installed

@@ -26,8 +26,9 @@ from harness.judge import agreement
 from harness.judge.agreement import Verdict
 from harness.problems import catalogue
 from harness.problems.catalogue import problem_name
-from harness.spec.base import key, to_json, to_toml
+from harness.spec.base import canonical, key
 from harness.spec.spellings import recipe_label
+from harness.spec.toml import to_toml
 from harness.store import Store
 from harness.study import DEFAULT_THREADS, Selection, Study, find_case, find_study, overridden, select
 
@@ -60,10 +61,10 @@ Shape = Annotated[Format, typer.Option("--format", help="how to print the result
 
 @app.command("list")
 def list_(
-    kind: Annotated[str, typer.Argument(help="problems, studies, optimizers, clips, … (all if left out)")] = "",
+    kind: Annotated[str, typer.Argument(help=f"one of {', '.join(listing.KINDS)} (all if left out)")] = "",
     shape: Shape = Format.table,
 ) -> None:
-    """Everything that has a name (problems, optimizers, backends, …), and whether it runs here."""
+    """Everything that has a name, with formulas, fields and what they may be; and which backends run here."""
     kinds = [kind] if kind else list(listing.KINDS)
     _print({name: listing.rows(name) for name in kinds}, shape)
 
@@ -250,8 +251,9 @@ def _run(
     study: Study, folder: Path, settings: Settings, fresh: bool, retry: bool, line: list[str] | None
 ) -> running.Tally:
     selection = _select(study, settings)
-    about = {"study": msgspec.json.decode(to_json(study)), "line": line}
-    with Store.create(folder, about, fresh) as store:
+    problems = [canonical(case) for case in selection.own]
+    about = {"study": canonical(study), "line": line, "problems": problems}
+    with Store.create(folder, about, fresh) as store, catalogue.knowing(selection.own):
         tally = running.run(study.name, selection, store, settings, retry, err)
     _say(tally.sentence())
     _say_all([f"  {trouble}" for trouble in tally.troubles])
@@ -322,7 +324,8 @@ def _print(tables: dict[str, list[dict[str, str]]], shape: Format) -> None:
         if not rows:
             continue
         columns = list(dict.fromkeys(name for row in rows for name in row))
-        table = Table(title=title, title_justify="left", show_edge=False)
+        long = any("\n" in value for row in rows for value in row.values())
+        table = Table(title=title, title_justify="left", show_edge=False, show_lines=long)
         for column in columns:
             table.add_column(column, overflow="fold")
         for row in rows:

@@ -7,7 +7,7 @@ from harness.environment import cores
 from harness.measure.speed import FEWEST_STEPS
 from harness.problems import task as tasks
 from harness.spec import architecture
-from harness.spec.job import TIMED, Agreement, Convergence, FirstCall, Job, Speed
+from harness.spec.job import TIMED, Agreement, Convergence, FirstCall, Job, Memory, Speed
 from harness.spec.layers import (
     GRU,
     LSTM,
@@ -46,6 +46,8 @@ def seconds(job: Job) -> float:
             return build + (blocks + 1) * (block + steps * (step + _BY_SIZE * _parameters(job.cell.problem)))
         case FirstCall(processes=processes):
             return processes * (start + build)
+        case Memory(steps=steps):
+            return start + build + steps * step
 
 
 def _parameters(problem: Problem) -> int:

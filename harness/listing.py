@@ -9,11 +9,12 @@ import msgspec
 from harness import registry
 from harness.errors import unknown
 from harness.problems.catalogue import CATALOGUE
-from harness.spec import spellings
-from harness.spec.base import Piece
+from harness.spec import allowed, spellings
+from harness.spec.activations import ACTIVATIONS
+from harness.spec.base import Piece, fields
 from harness.spec.initialisations import INITIALISATIONS
 from harness.spec.layers import LAYERS
-from harness.spec.losses import LOSSES
+from harness.spec.losses import LOSSES, METRICS, metric
 from harness.spec.recipe import CLIPS, DECAYS, PENALTIES
 from harness.spec.schedules import SCHEDULES
 from harness.spec.stopping import STOPPINGS
@@ -36,8 +37,20 @@ def _pieces(kinds: Sequence[type[Piece]]) -> Callable[[], list[Row]]:
 def _optimizers() -> list[Row]:
     found = []
     for name, maker in spellings.SPELLINGS.items():
-        found.append({"name": name, "fields": ", ".join(spellings.fields_of(name)), "formula": _formula(maker)})
+        made, decay = spellings.optimizer(name)
+        lines = []
+        for asked in spellings.fields_of(name):
+            spec, own = (decay, "rate") if asked == "weight_decay" else (made, asked)
+            kind = next(field.type for field in fields(type(spec)) if field.name == own)
+            lines.append(_field(asked, kind, getattr(spec, own)))
+        formula = _formula(maker) if isinstance(maker, type) else f"{_formula(maker)}\n{_formula(type(made))}"
+        found.append({"name": name, "fields": "\n".join(lines), "formula": formula})
     return found
+
+
+def _metrics() -> list[Row]:
+    losses = {name: [loss.spelling() for loss in LOSSES if metric(loss()) == name] for name in METRICS}
+    return [{"name": name, "of": "\n".join(losses[name]), "formula": formula} for name, formula in METRICS.items()]
 
 
 def _backends() -> list[Row]:
@@ -59,19 +72,21 @@ def _backends() -> list[Row]:
 
 
 def _fields(kind: type[Piece]) -> str:
-    shown = []
-    for field in msgspec.structs.fields(kind):
-        shown.append(field.name if field.required else f"{field.name}={_default(field.default)}")
-    return ", ".join(shown)
+    """A line for each field: ``reset=after (after, before)``."""
+    return "\n".join(_field(field.name, field.type, field.default) for field in fields(kind))
 
 
-def _default(value: Any) -> str:
-    return spellings.short(value) if isinstance(value, Piece) else str(value)
+def _field(name: str, kind: Any, default: Any) -> str:
+    told = allowed.allowed(kind)
+    if default is None:
+        return f"{name} ({told}; left out: {allowed.left_out(kind)})"
+    return f"{name}{'' if default is msgspec.NODEFAULT else f'={allowed.default(default)}'} ({told})"
 
 
 def _formula(documented: Any) -> str:
-    """The docstring's first paragraph in one line."""
-    return " ".join((inspect.getdoc(documented) or "").partition("\n\n")[0].split())
+    """The docstring, broken where a line of it ends a sentence."""
+    lines = (inspect.getdoc(documented) or "").replace("``", "`").splitlines()
+    return "".join(line + ("\n" if line.endswith(".") else " ") for line in lines if line).strip()
 
 
 KINDS: dict[str, Callable[[], list[Row]]] = {
@@ -83,8 +98,10 @@ KINDS: dict[str, Callable[[], list[Row]]] = {
     "decays": _pieces(DECAYS),
     "schedules": _pieces(SCHEDULES),
     "stopping": _pieces(STOPPINGS),
-    "layers": _pieces(LAYERS),
+    "layers": _pieces([kind for kind in LAYERS if kind not in ACTIVATIONS]),
+    "activations": _pieces(ACTIVATIONS),
     "initialisations": _pieces(INITIALISATIONS),
     "losses": _pieces(LOSSES),
+    "metrics": _metrics,
     "backends": _backends,
 }

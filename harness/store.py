@@ -48,6 +48,7 @@ class Mark(TypedDict):
     schema: int
     study: NotRequired[dict[str, Any] | None]
     line: NotRequired[list[str] | None]  # the words of the command line that made it
+    problems: NotRequired[list[dict[str, Any]]]  # cases in a user's own files: their names and targets for reports
 
 
 class _Head(msgspec.Struct, frozen=True):

@@ -128,17 +128,19 @@ def remedies() -> Study:
 
 def updates() -> Study:
     """The update alone, held against the traffic that its formula needs."""
-    sizes = tuple(f"random-gradients[parameters={size},samples=1]" for size in ("1e3", "1e5", "1e6", "1e6,tensors=100"))
-    largest = ("random-gradients[parameters=1e7,samples=1]",)
+    sizes = tuple(f"random-gradients[parameters={size},samples=1]" for size in ("1e3", "1e5", "1e6"))
+    slow = tuple(f"random-gradients[parameters={size},samples=1]" for size in ("1e6,tensors=100", "1e7"))
     alone = Speed(blocks=6, block_seconds=0.01, warm_up=2, phase="update")
     every = Grid(alone, sizes, ("sgd", "adam", "adamw", "lion"), implementation="shipped")
-    kernels = replace(every, optimizers=every.optimizers[:3], backends=("torch",), modes=("single", "foreach", "fused"))
-    at_largest = {"problems": largest, "optimizers": ("adam",)}
+    modes = replace(every, optimizers=every.optimizers[:3])  # torch.optim has no lion
+    kernels = replace(modes, backends=("torch",), modes=("single", "foreach", "fused"))
+    graphs = replace(modes, backends=("tensorflow",), modes=("eager", "xla"))
+    grids = (every, kernels, graphs)
     return Study(
         "updates",
-        "the update alone, from a thousand to ten million parameters, in one tensor and in a hundred, as shipped: how "
-        "many times as long does it take as what it must move between memory and processor?",
-        (every, kernels, replace(every, **at_largest), replace(kernels, **at_largest)),
+        "the update alone, from a thousand to ten million parameters, a million in a hundred tensors too, as shipped: "
+        "how many times as long does it take as what it must move between memory and processor?",
+        (*grids, *(replace(grid, problems=slow, optimizers=("adam",)) for grid in grids)),
     )
 
 

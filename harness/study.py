@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -14,7 +14,7 @@ from harness import environment, registry, selectors
 from harness.errors import InvalidInput, unknown
 from harness.problems import catalogue
 from harness.problems import task as tasks
-from harness.spec.base import Count, S, Spec, from_toml, key
+from harness.spec.base import Count, S, Spec, from_toml, key, left_out
 from harness.spec.cell import Budget, Case, Cell
 from harness.spec.job import TIMED, Agreement, Job, Measure
 from harness.spec.problem import Network
@@ -40,10 +40,10 @@ class Grid(Spec, frozen=True):
     precisions: tuple[Literal["float32", "float64"], ...] = ("float32",)
     modes: tuple[str, ...] = ("default",)
     seeds: Count = 1
-    steps: Count | None = None
-    epochs: Count | None = None
-    batch: Count | Literal["full"] | None = None
-    stop: str | None = None
+    steps: Annotated[Count | None, left_out("the problem's own length", 1000)] = None
+    epochs: Annotated[Count | None, left_out("the problem's own length", 10)] = None
+    batch: Annotated[Count | Literal["full"] | None, left_out("the problem's own", 32)] = None
+    stop: Annotated[str | None, left_out("the problem's own", "early[patience=5]")] = None
 
 
 class Study(Spec, frozen=True):
@@ -90,11 +90,13 @@ class Selection:
 
     jobs: list[Job]
     unavailable: dict[str, str]  # backend → reason, with the line that installs it
+    own: tuple[Case, ...] = ()  # those in files of a user's own, whose names and targets the catalogue does not know
 
 
 def select(study: Study, threads: int = DEFAULT_THREADS, pythons: Mapping[str, str] | None = None) -> Selection:
     """Every job of a study, once; refuses what does not exist before anything runs."""
     pythons = pythons or {}
+    own = own_cases(study)
     for backend in pythons:
         registry.find(backend)
     found: dict[str, Job] = {}
@@ -111,7 +113,17 @@ def select(study: Study, threads: int = DEFAULT_THREADS, pythons: Mapping[str, s
     if not found or (alone and unavailable):
         why = "; ".join(f"{name}: {reason}" for name, reason in unavailable.items()) or "no backend fits it"
         raise InvalidInput(f"the selection of {study.name} is empty ({why})")
-    return Selection(list(found.values()), unavailable)
+    return Selection(list(found.values()), unavailable, own)
+
+
+def own_cases(study: Study) -> tuple[Case, ...]:
+    """The cases in files that a study selects, and the catalogue's of those problems; refuses two targets for one."""
+    names = dict.fromkeys(name for grid in study.grids for name in selectors.problems(grid.problems))
+    cases = {name: find_case(name) for name in names}
+    problems = {case.problem for name, case in cases.items() if name.endswith(".toml")}
+    own = tuple(case for case in cases.values() if case.problem in problems)
+    catalogue.by_problem(own)
+    return own
 
 
 def cells(grid: Grid) -> list[Cell]:
@@ -119,15 +131,24 @@ def cells(grid: Grid) -> list[Cell]:
     found = []
     for name in selectors.problems(grid.problems):
         case = find_case(name)
-        task = tasks.make(case.problem)
-        length = budget(grid, case)
-        tasks.batch_size(task.samples, length)
-        for recipe in recipes(grid, case):
-            for piece in (recipe.penalty, recipe.decay):
-                if not isinstance(piece, NoPenalty | NoDecay):
-                    touched(piece.on, task.parameters)
+        try:
+            chosen, length = _checked(grid, case)
+        except InvalidInput as error:
+            raise InvalidInput(f"in {name}: {error}") from None
+        for recipe in chosen:
             found += _cells(grid, case, recipe, length)
     return found
+
+
+def _checked(grid: Grid, case: Case) -> tuple[list[Recipe], Budget]:
+    """The recipes and the budget that a grid gives a case, which must fit its problem."""
+    task, length = tasks.make(case.problem), budget(grid, case)
+    tasks.batch_size(task.samples, length)
+    chosen = recipes(grid, case)
+    for piece in (piece for recipe in chosen for piece in (recipe.penalty, recipe.decay)):
+        if not isinstance(piece, NoPenalty | NoDecay):
+            touched(piece.on, task.parameters)
+    return chosen, length
 
 
 def _cells(grid: Grid, case: Case, recipe: Recipe, length: Budget) -> list[Cell]:

@@ -57,6 +57,12 @@ class JaxBackend:
             "schedule": schedules.origin(recipe.schedule, exact),
         }
 
+    def peak_bytes(self, device: str) -> int | None:
+        """JAX cannot start the count anew: since this process began, so it tells the most of all that ran in it."""
+        if device == "cpu":
+            return None
+        return int(self.devices[0].memory_stats()["peak_bytes_in_use"])
+
     def trainer(self, cell: Cell, task: Task, start: Parameters, steps: int, observe: bool) -> JaxTrainer:
         return JaxTrainer(cell, task, start, steps, observe)
 

@@ -8,7 +8,6 @@ from backends.jax import optimizers, schedules
 from backends.jax.optimizers import Inside
 from backends.jax.schedules import Scale
 from harness.backend import Origin
-from harness.spec.optimizers import decays_inside
 from harness.spec.recipe import Coupled, Decay, Decoupled, NoDecay, Recipe, touched
 
 
@@ -16,7 +15,7 @@ def origin(recipe: Recipe, exact: bool) -> Origin:
     """Where the decay comes from."""
     if isinstance(recipe.decay, NoDecay):
         return Origin("native", "nothing")
-    if optimizers.decays_within(recipe):
+    if optimizers.decays_within(recipe, exact):
         return optimizers.origin(recipe, exact)
     by = "optax.adamw" if not exact and optimizers.is_adamw(recipe) else "optax.add_decayed_weights"
     return Origin("native", by)
@@ -29,10 +28,10 @@ def coupled(decay: Decay, parameters: Iterable[str]) -> optax.GradientTransforma
     return optax.add_decayed_weights(decay.rate, mask(decay, parameters))
 
 
-def inside(recipe: Recipe, parameters: Iterable[str]) -> Inside:
+def inside(recipe: Recipe, parameters: Iterable[str], exact: bool) -> Inside:
     """λ of the formulas that take it themselves and multiply it by η = lr·factor: λ/lr where factor alone is meant."""
     decay = recipe.decay
-    if not isinstance(decay, Decoupled) or not decays_inside(recipe.optimizer):
+    if not isinstance(decay, Decoupled) or not optimizers.decays_within(recipe, exact):
         return Inside(0.0, dict.fromkeys(parameters, False))
     rate = decay.rate if decay.scaled_by == "rate" else decay.rate / recipe.optimizer.lr
     return Inside(rate, mask(decay, parameters))
@@ -43,7 +42,7 @@ def decoupled(
 ) -> optax.GradientTransformation:
     """−Δ − ηλw, to stand after the optimizer: so it does not depend on where the rate enters a buffer."""
     decay = recipe.decay
-    if not isinstance(decay, Decoupled) or decays_inside(recipe.optimizer):
+    if not isinstance(decay, Decoupled) or optimizers.decays_within(recipe, exact):
         return optax.identity()
     if not exact and optimizers.is_adamw(recipe):
         return optax.identity()

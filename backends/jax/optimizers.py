@@ -105,7 +105,7 @@ def origin(recipe: Recipe, exact: bool) -> Origin:
             return Origin("native", "optax.lion")
         case Adafactor():
             return _unless(exact, "optax.adafactor", "adafactor", _of_adafactor(spec))
-        case LARS(norm="separate") if decays_within(recipe):
+        case LARS(norm="separate") if decays_within(recipe, exact):
             return _unless(exact, "optax.lars", "lars", "it takes the norm of g + λw")
         case LARS():
             return Origin("native", "optax.lars")
@@ -135,12 +135,8 @@ def origin(recipe: Recipe, exact: bool) -> Origin:
             return _unless(exact, "optax.contrib.schedule_free", "schedule_free", different)
         case ScheduleFree():
             return Origin("native", "optax.contrib.schedule_free")
-        case LBFGS(first="l2", curvature=0):
-            return _unless(exact, "optax.lbfgs", "lbfgs", "it keeps pairs with sᵀy < 0")
-        case LBFGS(first="l2"):
-            return _unless(exact, "optax.lbfgs", "lbfgs", "it leaves out no pair")
         case LBFGS():
-            return _unless(exact, "optax.lbfgs", "lbfgs", "it divides the first step by ‖g‖₂, and leaves out no pair")
+            return _unless(exact, "optax.lbfgs", "lbfgs", _of_lbfgs(spec))
 
 
 def _unless(exact: bool, native: str, formula: str, difference: str) -> Origin:
@@ -177,9 +173,19 @@ def _of_muon(spec: Muon) -> str:
     return "; ".join(differences)
 
 
-def decays_within(recipe: Recipe) -> bool:
-    """Whether the optimizer's formula takes the decay."""
-    return isinstance(recipe.decay, Decoupled) and recipe.decay.rate > 0 and decays_inside(recipe.optimizer)
+def _of_lbfgs(spec: LBFGS) -> str:
+    """How optax's L-BFGS differs."""
+    differences = ["its s is w − w₋₁, as rounded"]
+    if spec.first != "l2":
+        differences.append("it divides the first step by ‖g‖₂")
+    differences.append("it leaves out no pair" if spec.curvature else "it keeps pairs with sᵀy < 0")
+    return "; ".join(differences)
+
+
+def decays_within(recipe: Recipe, exact: bool) -> bool:
+    """Whether the optimizer's formula takes the decay: optax.lbfgs does not, and sees it in w − w₋₁."""
+    within = decays_inside(recipe.optimizer) and (exact or not isinstance(recipe.optimizer, LBFGS))
+    return isinstance(recipe.decay, Decoupled) and recipe.decay.rate > 0 and within
 
 
 def averaged(spec: Momentum) -> bool:
@@ -239,7 +245,7 @@ def exact(spec: Optimizer, rate: Rate, decay: Inside, steps: int) -> optax.Gradi
         case ScheduleFree(weights="squares"):
             return averaging.exact(spec, rate, schedule_free_base(spec, rate, decay))
         case LBFGS():
-            return optax.chain(quasi_newton.lbfgs(spec), eta)
+            return quasi_newton.lbfgs(spec, optax.chain(optax.add_decayed_weights(decay.rate, decay.on), eta))
         case _:
             return shipped(spec, rate, decay)
 

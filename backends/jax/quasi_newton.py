@@ -14,30 +14,39 @@ Tree = Any  # a dict of arrays, one for each parameter
 
 
 class Pairs(NamedTuple):
-    """State: the steps done, the last w and g, and ``memory`` pairs s, y, the newest last, zeros for those to come."""
+    """State: the steps done, the last step and g, and ``memory`` pairs s, y, the newest last, zeros for those to come.
+
+    ``then`` is the state of what makes the step.
+    """
 
     done: Array
-    w: Array
+    step: Array
     g: Array
     s: Array
     y: Array
+    then: Tree
 
 
-def lbfgs(spec: LBFGS) -> optax.GradientTransformation:
-    """u = Hg of the last pairs with sᵀy above the curvature; at first min(1, 1/‖g‖₁)g, or as the spec has it."""
+def lbfgs(spec: LBFGS, then: optax.GradientTransformation) -> optax.GradientTransformation:
+    """What ``then`` makes of Hg, which is the s of the next pair: H of the last pairs with sᵀy above the curvature.
+
+    At first Hg is min(1, 1/‖g‖₁)g, or as the spec has it.
+    """
 
     def init(w: Tree) -> Pairs:
         flat, _ = ravel_pytree(w)
         nothing = jnp.zeros((spec.memory, flat.size), flat.dtype)
-        return Pairs(jnp.zeros((), jnp.int32), jnp.zeros_like(flat), jnp.zeros_like(flat), nothing, nothing)
+        zero = jnp.zeros_like(flat)
+        return Pairs(jnp.zeros((), jnp.int32), zero, zero, nothing, nothing, then.init(w))
 
     def update(g: Tree, state: Pairs, w: Tree) -> tuple[Tree, Pairs]:
-        (flat, unravel), (w, _) = ravel_pytree(g), ravel_pytree(w)
-        s, y = w - state.w, flat - state.g
+        flat, unravel = ravel_pytree(g)
+        s, y = state.step, flat - state.g
         kept = (state.done > 0) & (dot(s, y) > spec.curvature)
         ss, ys = (jnp.where(kept, jnp.vstack([old[1:], new]), old) for old, new in ((state.s, s), (state.y, y)))
         u = jnp.where(state.done > 0, two_loops(ss, ys, flat), first(spec, flat) * flat)
-        return unravel(u), Pairs(state.done + 1, w, flat, ss, ys)
+        step, after = then.update(unravel(u), state.then, w)
+        return step, Pairs(state.done + 1, ravel_pytree(step)[0], flat, ss, ys, after)
 
     return optax.GradientTransformation(init, update)
 

@@ -9,10 +9,12 @@ import numpy as np
 import optax
 from jax import Array
 
-from backends.jax import clips, functions, layers, losses, penalties, update
+from backends.jax import clips, update
 from backends.jax.layers import Arrays, Pass
 from backends.jax.normalisation import Moments
-from harness.backend import Evaluation, Floats, Integers, Parameters, Steps
+from backends.jax.objective import coming, objective
+from backends.jax.phases import Moving, Phases
+from harness.backend import Evaluation, Floats, Integers, Parameters, Phase, Steps
 from harness.problems.data import Part
 from harness.problems.masks import masks
 from harness.problems.task import Task
@@ -27,13 +29,6 @@ fence: Callable[[Any], Any] = jax.block_until_ready
 # Steps between two transfers: the length of the buffers, which is part of the compiled step's types.
 BLOCK = 256
 
-# For what is called a few times in a run: compiled in a quarter of the time.
-SOON: dict[str, str | bool] = {"xla_backend_optimization_level": "0", "xla_cpu_use_fusion_emitters": False}
-
-
-Running = dict[str, Moments]  # every batch norm's, by the layer's name
-Seen = tuple[dict[str, Array], Running]
-
 
 class State(NamedTuple):
     """All that a step changes; donated to it."""
@@ -47,66 +42,6 @@ class State(NamedTuple):
     scale: Any  # what the harness multiplies the rate by
 
 
-class Objective:
-    """Loss, penalty and metric of a problem as functions of the parameters; stateless, so that trainers share it."""
-
-    def __init__(self, cell: Cell, task: Task) -> None:
-        self.problem, self.constants, self.names = task.problem, task.constants, task.parameters
-        self.exact = cell.implementation == "exact"
-        self.penalty = penalties.penalty(cell.recipe.penalty, task.samples)
-        self.gradient = jax.jit(self._gradient, compiler_options=SOON)
-        self.evaluation = jax.jit(self._evaluation, compiler_options=SOON if self.exact else None)
-
-    def penalised(self, parameters: Arrays, x: Array, y: Array, at: Pass) -> tuple[Array, Seen]:
-        """Loss + penalty; both apart, and the running moments after it."""
-        outputs, running = self._outputs(parameters, x, at)
-        loss = self._loss(outputs, y)
-        if self.penalty is None:
-            return loss, ({"loss": loss}, running)
-        penalty = self.penalty(parameters)
-        return loss + penalty, ({"loss": loss, "penalty": penalty}, running)
-
-    def _outputs(self, parameters: Arrays, x: Array, at: Pass) -> tuple[Array, Running]:
-        if isinstance(self.problem, Network):
-            return layers.apply(self.problem.model, parameters, x, at)
-        ordered = {name: parameters[name] for name in self.names}  # what went through jax.tree comes back sorted
-        return functions.value(self.problem, ordered, x, self.constants), {}
-
-    def _loss(self, outputs: Array, y: Array) -> Array:
-        return losses.loss(self.problem.loss, outputs, y, self.exact) if isinstance(self.problem, Network) else outputs
-
-    def _gradient(
-        self, parameters: dict[str, Array], x: Array, y: Array, batch: Array, moving: tuple[Running, Any]
-    ) -> dict[str, Array]:
-        at = Pass(self.exact, True, *moving)
-        gradient, _ = jax.grad(self.penalised, has_aux=True)(parameters, x[batch], y[batch], at)
-        return dict(gradient)
-
-    def _evaluation(self, parameters: Arrays, running: Running, x: Array, y: Array) -> tuple[Array, Any]:
-        outputs, _ = self._outputs(parameters, x, Pass(self.exact, False, running))
-        metric = losses.metric(self.problem.loss, outputs, y) if isinstance(self.problem, Network) else None
-        return self._loss(outputs, y), metric
-
-
-_OBJECTIVES: dict[object, Objective] = {}  # what is compiled for one recipe serves the next
-_MOST = 8
-
-
-def _objective(cell: Cell, task: Task) -> Objective:
-    """The problem's objective, compiled once for all recipes with the same penalty."""
-    which = (cell.problem, cell.recipe.penalty, cell.implementation)
-    if which not in _OBJECTIVES:
-        if len(_OBJECTIVES) == _MOST:
-            _OBJECTIVES.clear()
-        _OBJECTIVES[which] = Objective(cell, task)
-    return _OBJECTIVES[which]
-
-
-def coming(key: Any) -> tuple[Any, Any]:
-    """The key of the coming step, and what those after it are drawn from; None of None."""
-    return (None, None) if key is None else tuple(jax.random.split(key))
-
-
 class JaxTrainer:
     """One training run in jitted JAX.
 
@@ -118,7 +53,7 @@ class JaxTrainer:
         self.cell, self.task, self.observe = cell, task, observe
         self.device = jax.devices(cell.device)[0]
         self.dtype = np.dtype(cell.precision)
-        self.objective = _objective(cell, task)
+        self.objective = objective(cell, task)
         self.penalised = not isinstance(cell.recipe.penalty, NoPenalty)
         self.steps = steps
         self.model = task.problem.model if isinstance(task.problem, Network) else ()
@@ -127,6 +62,7 @@ class JaxTrainer:
         noisy = any(isinstance(place.layer, Dropout) for place in found)
         self.masked, self.drawn = noisy and self.objective.exact, noisy and not self.objective.exact
         self.step = jax.jit(self._step, donate_argnums=0)
+        self.phases = Phases(cell, task.parameters, steps, self.objective)
         with self._precision():
             self.parts = fence({name: self._part(part) for name, part in task.parts.items()})
         self.reset(start)
@@ -156,15 +92,57 @@ class JaxTrainer:
         seen = {name: np.concatenate([block[name] for block in blocks]) for name in self.state.seen}
         return Steps(seen["loss"], seen.get("penalty", np.zeros(len(order))), seen.get("norms"))
 
+    def phase(self, name: Phase, order: Integers) -> Callable[[], None]:
+        if name == "step":
+            return lambda: _nothing(self.train(order))
+        with self._precision():
+            held, rows = self._phase(name, order)
+            each = self.phases.phase(name, held, *rows[0])
+            leaves, structure = jax.tree.flatten(held)
+
+        def go() -> None:
+            found = leaves
+            with self._precision():
+                for row in rows:
+                    found = each(leaves, *row)
+                fence(found)
+
+        def update() -> None:
+            found = jax.tree.leaves((self.state.parameters, self.state.optimizer))
+            with self._precision():
+                for row in rows:
+                    found = each(found, *row)
+                parameters, optimizer = jax.tree.unflatten(structure, fence(found))
+            self.state = self.state._replace(parameters=parameters, optimizer=optimizer)
+            self.done += len(rows)
+
+        return update if name == "update" else go
+
+    def _phase(self, name: Phase, order: Integers) -> tuple[Any, list[tuple[Any, ...]]]:
+        """What a phase looks at in each call, and what each row brings to it."""
+        state = self.state
+        match name:
+            case "forward" | "gradient":
+                masks = self._masks(self.done, order.shape[1]) if self.masked else None
+                moving = Moving(state.running, state.key, masks)
+                return (state.parameters, moving, *self.parts["training"]), [(self._put(row),) for row in order]
+            case "penalty":
+                return state.parameters, [()] * len(order)
+            case "clip":
+                return (self._gradients(order[0]), state.parameters), [()] * len(order)
+            case _:
+                return (state.parameters, state.optimizer), [(self._gradients(order[0]), state.scale)] * len(order)
+
+    def state_bytes(self) -> int:
+        return sum(leaf.nbytes for leaf in jax.tree.leaves(self.state.optimizer))
+
     def rescale(self, factor: float) -> None:
         with self._precision():
             self.state = self.state._replace(scale=fence(self._put(self.dtype.type(factor))))
 
     def gradients(self, indices: Integers) -> Parameters:
         with self._precision():
-            noise = self._masks(self.done, len(indices)) if self.masked else coming(self.state.key)[0]
-            data, moving = (*self.parts["training"], self._put(indices)), (self.state.running, noise)
-            return self._fetch(self.objective.gradient(self.state.parameters, *data, moving))
+            return self._fetch(self._gradients(indices))
 
     def evaluate(self, part: str) -> Evaluation:
         with self._precision():
@@ -175,6 +153,12 @@ class JaxTrainer:
 
     def parameters(self) -> Parameters:
         return self._fetch(self.state.parameters)
+
+    def _gradients(self, indices: Integers) -> dict[str, Array]:
+        noise = self._masks(self.done, len(indices)) if self.masked else coming(self.state.key)[0]
+        data, moving = (*self.parts["training"], self._put(indices)), (self.state.running, noise)
+        found: dict[str, Array] = self.objective.gradient(self.state.parameters, *data, moving)
+        return found
 
     def _block(self, rows: Integers) -> dict[str, Floats]:
         """Make up to BLOCK steps; what they report is fetched once."""
@@ -226,3 +210,7 @@ class JaxTrainer:
 
     def _fetch(self, arrays: Arrays) -> Parameters:
         return {name: np.array(arrays[name], np.float64) for name in self.task.parameters}
+
+
+def _nothing(_: object) -> None:
+    """What a phase gives: its work is its result."""

@@ -21,7 +21,7 @@ def transformation(
     """
     recipe, exact = cell.recipe, cell.implementation == "exact"
     rate = schedules.rate(recipe.schedule, steps, recipe.optimizer.lr, exact, scale)
-    inside = decays.inside(recipe, parameters)
+    inside = decays.inside(recipe, parameters, exact)
     match recipe.optimizer, recipe.decay:
         case optimizer, _ if exact:
             update = optimizers.exact(optimizer, rate, inside, steps)

@@ -4,7 +4,7 @@ import math
 from functools import partial
 
 import numpy as np
-from scipy.special import ndtr
+from scipy import special
 
 from backends.numpy.flat import Array
 from backends.numpy.tape import Pair, Tape, Tapes, maxima
@@ -174,7 +174,7 @@ def gelu(x: Pair, y: Pair) -> Tapes:
     """xΦ(x), of derivative Φ + x·e^(−x²/2)/√(2π)."""
     phi = np.empty_like(x.value)
     return Tapes(
-        [partial(ndtr, x.value, phi), partial(np.multiply, x.value, phi, y.value)],
+        [partial(special.ndtr, x.value, phi), partial(np.multiply, x.value, phi, y.value)],
         [
             partial(np.multiply, x.value, x.value, x.d),
             partial(np.multiply, x.d, -0.5, x.d),

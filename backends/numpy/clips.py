@@ -14,21 +14,26 @@ def clipper(spec: Clip, g: Flat, w: Flat) -> Callable[[], object] | None:
         case NoClip():
             return None
         case GlobalNorm(c=c):
-            return lambda: _shorten([g.vector], c)
+            return Shorten([g.vector], c)
         case PerTensor(c=c):
-            return lambda: _shorten(g.pieces, c)
+            return Shorten(g.pieces, c)
         case ByValue(lowest=lowest, highest=highest):
             return lambda: np.clip(g.vector, lowest, highest, out=g.vector)
         case Adaptive():
             return adaptive(spec, g, w)
 
 
-def _shorten(vectors: list[Array], c: float) -> None:
+class Shorten:
     """g ← g if ‖g‖ ≤ c, else (c/‖g‖)g, for each vector on its own."""
-    for g in vectors:
-        length = norm(g)
-        if not length <= c:  # NaN goes this way
-            np.multiply(g, c / length, out=g)
+
+    def __init__(self, vectors: list[Array], c: float) -> None:
+        self.vectors, self.c = vectors, c
+
+    def __call__(self) -> None:
+        for g in self.vectors:
+            length = norm(g)
+            if not length <= self.c:  # NaN goes this way
+                np.multiply(g, self.c / length, out=g)
 
 
 def adaptive(spec: Adaptive, g: Flat, w: Flat) -> Callable[[], object]:

@@ -1,15 +1,17 @@
 """The training loop, in place on buffers allocated once."""
 
+from collections.abc import Callable
+
 import numpy as np
 
-from backends.numpy import penalties
+from backends.numpy import penalties, phases
 from backends.numpy.dropout import Drawn, Masks, Shared
 from backends.numpy.flat import Array, Flat
 from backends.numpy.normalisation import Moments
 from backends.numpy.objective import Binder, Objective
 from backends.numpy.update import Update
 from backends.reference.losses import metric
-from harness.backend import Evaluation, Floats, Integers, Parameters, Steps
+from harness.backend import Evaluation, Floats, Integers, Parameters, Phase, Steps
 from harness.problems.data import Part
 from harness.problems.task import Task
 from harness.spec.architecture import places
@@ -67,11 +69,9 @@ class NumpyTrainer:
     def train(self, order: Integers) -> Steps:
         steps, batch = order.shape
         seen, penalised, norms = np.zeros(steps), np.zeros(steps), np.zeros((steps, len(self.w.views)))
-        on, penalty, update, masks = self._objective(batch), self.penalty, self.update, self.masks
+        on, penalty, update = self.objective(batch), self.penalty, self.update
         for i, row in enumerate(order.astype(np.intp)):
-            self._load(on, row)
-            if masks is not None:
-                masks.write(on.masks, update.t)
+            self.load(on, row)
             seen[i] = on.loss()
             on.differentiate()
             if penalty is not None:
@@ -83,10 +83,27 @@ class NumpyTrainer:
                 on.remember()
         return Steps(seen, penalised, norms if self.observe else None)
 
+    def phase(self, name: Phase, order: Integers) -> Callable[[], None]:
+        if name == "step":
+            return lambda: _nothing(self.train(order))
+        rows = order.astype(np.intp)
+        with np.errstate(all="ignore"):
+            each = phases.phase(self, name, rows[0])
+
+        @np.errstate(all="ignore")
+        def go() -> None:
+            for row in rows:
+                each(row)
+
+        return go
+
+    def state_bytes(self) -> int:
+        return self.update.state_bytes()
+
     @np.errstate(all="ignore")
     def gradients(self, indices: Integers) -> Parameters:
-        on = self._objective(len(indices))
-        self._load(on, indices.astype(np.intp))
+        on = self.objective(len(indices))
+        self._take(on, indices.astype(np.intp))
         if self.masks is not None:
             self.masks.peek(on.masks, self.update.t)
         on.loss()
@@ -117,14 +134,14 @@ class NumpyTrainer:
 
     def _inferred(self, x: Array, y: Array) -> Objective:
         """The objective in inference, with these samples in its buffers."""
-        on = self._objective(len(x), training=False)
+        on = self.objective(len(x), training=False)
         on.x[...], on.y[...] = x, y
         return on
 
     def parameters(self) -> Parameters:
         return _copied(self.w)
 
-    def _objective(self, batch: int, training: bool = True) -> Objective:
+    def objective(self, batch: int, training: bool = True) -> Objective:
         """The problem bound to buffers for that many samples, made once; apart for inference where that differs."""
         training = training or not (self.masks or self.running)
         if (batch, training) not in self.objectives:
@@ -132,7 +149,13 @@ class NumpyTrainer:
             self.objectives[batch, training] = self.binder.bind(x, y, training)
         return self.objectives[batch, training]
 
-    def _load(self, on: Objective, row: Array) -> None:
+    def load(self, on: Objective, row: Array) -> None:
+        """The coming step's samples and masks into the buffers."""
+        self._take(on, row)
+        if self.masks is not None:
+            self.masks.write(on.masks, self.update.t)
+
+    def _take(self, on: Objective, row: Array) -> None:
         x, y = self.parts["training"]
         x.take(row, 0, on.x, "clip")  # with "raise", take goes through a copy
         y.take(row, 0, on.y, "clip")
@@ -142,6 +165,10 @@ class NumpyTrainer:
         square = self.g.vector.astype(np.float64)
         np.multiply(square, square, out=square)
         return np.sqrt(np.add.reduceat(square, self.g.starts))
+
+
+def _nothing(_: object) -> None:
+    """What a phase gives: its work is its result."""
 
 
 def _copied(tensors: Flat) -> Parameters:

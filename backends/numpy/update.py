@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from backends.numpy import clips, decays, optimizers, schedules
+from backends.numpy import blocks, clips, schedules
 from backends.numpy.flat import Array, Flat
+from backends.numpy.memory import Memory
 from backends.numpy.optimizers.iterates import ScheduleFree
 from harness.spec.recipe import Recipe
 
@@ -15,31 +16,31 @@ class Update:
     """
 
     def __init__(self, recipe: Recipe, w: Flat, g: Flat, steps: int) -> None:
-        self.w = w.vector
-        self.lr = recipe.optimizer.lr
+        self.w, self.lr = w.vector, recipe.optimizer.lr
         self.clip = clips.clipper(recipe.clip, g, w)
-        self.couple = decays.coupled(recipe.decay, w, g)
-        self.optimizer = optimizers.bind(recipe.optimizer, w, g, decays.inside(recipe, w))
-        self.decay = decays.decoupled(recipe, w)
+        self.memory = Memory()
+        self.blocks = blocks.bind(recipe, w, g, self.memory)
         self.factors = schedules.table(recipe.schedule, steps)
         self.t, self.scale = 0, 1.0
 
     def __call__(self) -> None:
-        """Update; the gradients are spent."""
-        factor = self.scale if self.factors is None else self.scale * self.factors[self.t]
-        self.t += 1
+        """Clip the gradients, and update by them."""
         if self.clip is not None:
             self.clip()
-        if self.couple is not None:
-            self.couple()
-        delta = self.optimizer(self.lr * factor, self.t)
-        if self.decay is None:
-            np.subtract(self.w, delta, out=self.w)
-            return
-        shrinkage = self.decay(factor)  # of the old w
-        np.subtract(self.w, delta, out=self.w)
-        np.subtract(self.w, shrinkage, out=self.w)
+        self.apply()
+
+    def apply(self) -> None:
+        """Update by the gradients as they are, and as they stay."""
+        factor = self.scale if self.factors is None else self.scale * self.factors[self.t]
+        eta, self.t = self.lr * factor, self.t + 1
+        for block in self.blocks:
+            block(eta, factor, self.t)
 
     def evaluated_at(self) -> Array:
         """The weights at which the network is evaluated: the mean x of a schedule-free optimizer, else w."""
-        return self.optimizer.x if isinstance(self.optimizer, ScheduleFree) else self.w
+        means = [block.optimizer.x for block in self.blocks if isinstance(block.optimizer, ScheduleFree)]
+        return np.concatenate(means) if means else self.w
+
+    def state_bytes(self) -> int:
+        """What the optimizer keeps from step to step."""
+        return self.memory.state_bytes()

@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 
+import numpy as np
+
 from backends.reference import clips, decays, optimizers
 from backends.reference.functions import joined, split
-from backends.reference.optimizers import At, State
+from backends.reference.optimizers.step import At, State
 from harness.backend import Floats, Parameters
 from harness.spec.recipe import Recipe
 
@@ -29,7 +31,8 @@ def update(
     outside = decays.decoupled(recipe, parameters, factor)
     deltas, after = {}, {}
     if optimizers.is_joint(recipe.optimizer):
-        at = At(joined(g), joined(parameters), eta, t)
+        each = joined({name: np.full_like(w, inside[name]) for name, w in parameters.items()})
+        at = At(joined(g), joined(parameters), eta, t, each)
         delta, after[ALL] = optimizers.delta(recipe.optimizer, at, states[ALL])
         deltas = split(delta, parameters)
     else:

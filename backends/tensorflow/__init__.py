@@ -9,8 +9,8 @@ BACKEND = Declaration(
     requires=("tensorflow", "keras"),
     extra="tensorflow",
     devices=("cpu", "cuda"),
-    modes=("graph",),
-    compiles="tracing of the step (tf.function, no XLA)",
+    modes=("graph", "eager", "xla"),
+    compiles="tracing of the step (tf.function), with XLA in mode xla only; in eager, nothing",
     flags={
         "KERAS_BACKEND": "tensorflow",
         "TF_CPP_MIN_LOG_LEVEL": "2",

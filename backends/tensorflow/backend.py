@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 from tensorflow.python.util import _pywrap_util_port
 
-from backends.tensorflow import clips, clock, decays, layers, losses, optimizers, penalties, schedules
+from backends.tensorflow import clips, clock, decays, layers, losses, modes, optimizers, penalties, schedules
 from backends.tensorflow.trainer import TensorFlowTrainer
 from harness.backend import Parameters, Plan, Work
 from harness.errors import Unsupported
@@ -15,7 +15,7 @@ from harness.spec.cell import Cell
 
 
 class TensorFlowBackend:
-    """Keras layers and optimizers inside one ``tf.function`` a step."""
+    """Keras layers and optimizers, a step in one ``tf.function`` or op by op."""
 
     def __init__(self, threads: int) -> None:
         # TensorFlow refuses a change once its runtime has started, and takes the same number again.
@@ -32,7 +32,7 @@ class TensorFlowBackend:
             "threads": str(tf.config.threading.get_intra_op_parallelism_threads()),
             "inter-op threads": str(tf.config.threading.get_inter_op_parallelism_threads()),
             "oneDNN": "on" if _pywrap_util_port.IsMklEnabled() else "off",
-            "XLA": "no",
+            "XLA": "in mode xla",
             "GPU": ", ".join(gpus()) or "none",
         }
 
@@ -44,6 +44,7 @@ class TensorFlowBackend:
     def plan(self, cell: Cell, parameters: tuple[str, ...]) -> Plan:
         if cell.device == "cuda" and not gpus():
             raise Unsupported("device cuda: this TensorFlow sees no GPU")
+        modes.check(cell)
         exact, recipe = cell.implementation == "exact", cell.recipe
         return {
             "model": layers.origin(cell.problem, exact),
@@ -54,6 +55,13 @@ class TensorFlowBackend:
             "decay": decays.origin(recipe, exact),
             "schedule": schedules.origin(recipe.schedule, exact),
         }
+
+    def peak_bytes(self, device: str) -> int | None:
+        if device == "cpu":
+            return None
+        peak = tf.config.experimental.get_memory_info("GPU:0")["peak"]
+        tf.config.experimental.reset_memory_stats("GPU:0")
+        return int(peak)
 
     def trainer(self, cell: Cell, task: Task, start: Parameters, steps: int, observe: bool) -> TensorFlowTrainer:
         return TensorFlowTrainer(cell, task, start, steps, observe)

@@ -84,7 +84,9 @@ class Composed(keras.optimizers.Optimizer):  # type: ignore[misc]  # Keras has n
     ) -> list[tf.Tensor]:
         """Each parameter's part of the Δ of one vector."""
         g, w = (tf.concat([tf.reshape(tensor, [-1]) for tensor in tensors], 0) for tensors in (gradients, weights))
-        parts = tf.split(delta(self.spec, At(g, w, eta, t), self._state(0)), [w.shape.num_elements() for w in weights])
+        sizes = [w.shape.num_elements() for w in weights]
+        decay = tf.repeat(tf.constant(self.decays, g.dtype), sizes)
+        parts = tf.split(delta(self.spec, At(g, w, eta, t, decay), self._state(0)), sizes)
         return [tf.reshape(part, w.shape) for part, w in zip(parts, weights, strict=True)]
 
     def _seen(self, weights: list[Floats]) -> list[Floats]:
@@ -140,7 +142,7 @@ def start(spec: Optimizer, w: Floats) -> dict[str, Floats]:
             return {"z": w, "x": w} | moment | squares
         case LBFGS(memory=memory):
             rows = np.zeros((memory, w.size), w.dtype)
-            return {"w": zero, "g": zero, "s": rows, "y": rows}
+            return {"step": zero, "g": zero, "s": rows, "y": rows}
 
 
 def delta(spec: Optimizer, at: At, state: State) -> tf.Tensor:

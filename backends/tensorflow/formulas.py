@@ -39,7 +39,7 @@ class At(NamedTuple):
     w: tf.Tensor  # the weights at which it was taken
     eta: tf.Tensor  # the rate, a scalar of their precision
     t: tf.Tensor  # 1, 2, …, a float64 scalar
-    decay: float = 0.0  # λ of a decoupled decay, where the formula takes one
+    decay: float = 0.0  # λ of a decoupled decay, where the formula takes one; a tensor in a joint formula
 
     def scalar(self, value: tf.Tensor | float) -> tf.Tensor:
         """A float64 scalar in the precision of the weights."""
@@ -277,9 +277,11 @@ def schedule_free(spec: ScheduleFree, at: At, state: State) -> tf.Tensor:
 
 
 def lbfgs(spec: LBFGS, at: At, state: State) -> tf.Tensor:
-    """Δ = ηHg of all parameters in one vector; the rows of S and Y are the pairs, the newest last, empty ones 0."""
-    s, y = at.w - state["w"], at.g - state["g"]
-    _keep(state["w"], at.w)
+    """Δ = η(Hg + λw) of all parameters in one vector, of the pairs s = −Δ₋₁, y = g − g₋₁.
+
+    They are the rows of S and Y, the newest last, empty ones 0.
+    """
+    s, y = tf.convert_to_tensor(state["step"]), at.g - state["g"]
     _keep(state["g"], at.g)
     accepted = (at.t > 1) & (_dot(s, y) > spec.curvature)
 
@@ -289,7 +291,7 @@ def lbfgs(spec: LBFGS, at: At, state: State) -> tf.Tensor:
     along = two_loops(with_newest(state["s"], s), with_newest(state["y"], y), at.g)
     size = {"l1": tf.reduce_sum(tf.abs(at.g)), "l2": tf.norm(at.g), "plain": tf.ones_like(at.eta)}[spec.first]
     first = tf.minimum(1 / size, 1) * at.g  # where g is 0 the quotient is ∞
-    return at.eta * tf.where(at.t == 1, first, along)
+    return -_keep(state["step"], -at.eta * (tf.where(at.t == 1, first, along) + at.decay * at.w))
 
 
 def two_loops(s: tf.Tensor, y: tf.Tensor, g: tf.Tensor) -> tf.Tensor:

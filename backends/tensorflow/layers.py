@@ -43,7 +43,7 @@ def origin(problem: Problem, exact: bool) -> Origin:
     """Where the model comes from: composed if any of its layers is."""
     if not isinstance(problem, NetworkProblem):
         return Origin("native", "TensorFlow ops")
-    origins = [_origin(layer, exact) for layer in _every(problem.model)]
+    origins = [_origin(layer, exact) for layer in every(problem.model)]
     composed = any(origin.how == "composed" for origin in origins)
     by = dict.fromkeys(["keras.layers", *(origin.by for origin in origins)])
     why = dict.fromkeys(origin.why for origin in origins if origin.why)
@@ -80,12 +80,12 @@ class Network:
         return x
 
 
-def _every(model: tuple[Layer, ...]) -> Iterator[Layer]:
+def every(model: tuple[Layer, ...]) -> Iterator[Layer]:
     """All layers, those inside residuals too."""
     for layer in model:
         yield layer
         if isinstance(layer, Residual):
-            yield from _every(layer.layers)
+            yield from every(layer.layers)
 
 
 def _origin(layer: Layer, exact: bool) -> Origin:

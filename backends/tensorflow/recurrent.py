@@ -4,7 +4,7 @@ import keras
 import tensorflow as tf
 
 from backends.tensorflow.arranged import Arranged, Values, shapes
-from harness.spec.layers import GRU, LSTM, Recurrent, Shape, SimpleRNN
+from harness.spec.layers import GRU, LSTM, Layer, Recurrent, Shape, SimpleRNN
 
 # In shipped, up to so many times are unrolled on a CPU: half the step time, for a trace that grows with the length.
 UNROLLED = 64
@@ -12,7 +12,7 @@ UNROLLED = 64
 
 def layer(spec: Recurrent, name: str, inputs: Shape, exact: bool, cuda: bool) -> keras.Layer | Arranged:
     """The Keras layer, built; a GRU's gates stand in another order in Keras."""
-    kinds, fused = keras.layers, cuda and _is_fused(spec)
+    kinds, fused = keras.layers, cuda and is_fused(spec)
     words = {"return_sequences": spec.sequences, "unroll": not exact and not fused and inputs[0] <= UNROLLED}
     # Left alone, Keras takes cuDNN wherever it sees a GPU, even for a layer on the CPU.
     cudnn = {"use_cudnn": "auto" if fused else False}
@@ -28,7 +28,7 @@ def layer(spec: Recurrent, name: str, inputs: Shape, exact: bool, cuda: bool) ->
     return Arranged(found, shapes(spec, inputs), _gru) if isinstance(spec, GRU) else found
 
 
-def _is_fused(spec: Recurrent) -> bool:
+def is_fused(spec: Layer) -> bool:
     """Whether cuDNN has it."""
     return isinstance(spec, LSTM) or (isinstance(spec, GRU) and spec.reset == "after")
 

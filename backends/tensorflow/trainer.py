@@ -1,15 +1,16 @@
-"""The training loop, as an expert in TensorFlow writes it: one traced step, called once for each batch."""
+"""The training loop, as an expert in TensorFlow writes it: one function for a step, called once for each batch."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from backends.tensorflow import functions, layers, losses, penalties
+from backends.tensorflow import functions, layers, losses, modes, penalties
+from backends.tensorflow.phases import Phases
 from backends.tensorflow.update import Update
-from harness.backend import Evaluation, Integers, Parameters, Steps
+from harness.backend import Evaluation, Integers, Parameters, Phase, Steps
 from harness.problems.data import Part
 from harness.problems.masks import masks
 from harness.problems.task import Task
@@ -20,17 +21,18 @@ from harness.spec.problem import Network
 
 
 class TensorFlowTrainer:
-    """One training run in graph mode."""
+    """One training run, in any mode; evaluation, which nobody times, is always traced."""
 
     def __init__(self, cell: Cell, task: Task, start: Parameters, steps: int, observe: bool) -> None:
         self.cell, self.task, self.observe = cell, task, observe
         self.exact = cell.implementation == "exact"
         with self._settings():
             self._build(steps)
-        # Without AutoGraph: the step has no control flow of its own.
-        self._step = tf.function(self._training_step, autograph=False)
-        self._gradients = tf.function(self._batch_gradients, autograph=False)
-        self._evaluation = tf.function(self._part_evaluation, autograph=False)
+        mode = modes.GRAPH if cell.mode == "default" else cell.mode
+        self._step = modes.run(self._training_step, mode)
+        self._gradients = modes.run(self._batch_gradients, mode)
+        self._evaluation = modes.run(self._part_evaluation, modes.GRAPH)
+        self._phases = Phases(self, mode)
         self.reset(start)
 
     @contextmanager
@@ -68,21 +70,30 @@ class TensorFlowTrainer:
         problem = self.task.problem
         return losses.loss(problem.loss, outputs, y, self.exact) if isinstance(problem, Network) else outputs
 
-    def _differentiate(
+    @property
+    def weights(self) -> list[tf.Variable]:
+        """The parameters, in the order of their gradients."""
+        return [variable.value for variable in self.named.values()]
+
+    def objective(self, indices: tf.Tensor, drawn: tuple[tf.Tensor, ...]) -> tuple[tf.Tensor, tf.Tensor]:
+        """Loss and penalty on a batch, in training mode; moves running moments and random seeds on."""
+        x, y = (tf.gather(values, indices) for values in self.parts["training"])
+        loss = self._loss(self.model(x, True, dict(zip(self.masked, drawn, strict=True))), y)
+        return loss, tf.zeros_like(loss) if self.penalty is None else self.penalty()
+
+    def differentiate(
         self, indices: tf.Tensor, drawn: tuple[tf.Tensor, ...]
     ) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
-        """Loss, penalty, and the gradient of their sum; moves running moments and random seeds on."""
-        x, y = (tf.gather(values, indices) for values in self.parts["training"])
+        """Loss, penalty, and the gradient of their sum."""
         with tf.GradientTape() as tape:
-            loss = self._loss(self.model(x, True, dict(zip(self.masked, drawn, strict=True))), y)
-            penalty = tf.zeros_like(loss) if self.penalty is None else self.penalty()
+            loss, penalty = self.objective(indices, drawn)
             total = loss + penalty
         # Dense, also where an embedding's came as the rows looked up.
-        return loss, penalty, [tf.convert_to_tensor(g) for g in tape.gradient(total, list(self.named.values()))]
+        return loss, penalty, [tf.convert_to_tensor(g) for g in tape.gradient(total, self.weights)]
 
     def _training_step(self, indices: tf.Tensor, *drawn: tf.Tensor) -> tf.Tensor:
         """One update; gives loss, penalty and, when observed, the gradients' norms."""
-        loss, penalty, gradients = self._differentiate(indices, drawn)
+        loss, penalty, gradients = self.differentiate(indices, drawn)
         norms = [tf.norm(g) for g in gradients] if self.observe else []
         self.update(gradients)
         return tf.stack([loss, penalty, *norms])
@@ -90,7 +101,7 @@ class TensorFlowTrainer:
     def _batch_gradients(self, indices: tf.Tensor, *drawn: tf.Tensor) -> list[tf.Tensor]:
         # What the layers assign stays in the scope.
         with keras.StatelessScope():
-            return self._differentiate(indices, drawn)[2]
+            return self.differentiate(indices, drawn)[2]
 
     def _part_evaluation(self, x: tf.Tensor, y: tf.Tensor) -> list[tf.Tensor]:
         """Loss and, for networks, metric."""
@@ -131,23 +142,50 @@ class TensorFlowTrainer:
 
     def train(self, order: Integers) -> Steps:
         with self._settings():
-            # Concrete: a call of the tf.function itself would look up its signature each time.
-            step = self._step.get_concrete_function(*self._batches(order.shape[1]))
+            step = modes.concrete(self._step, *self._batches(order.shape[1]))
             rows = tf.unstack(tf.constant(order))
             if self.masked:
                 seen = [step(row, *self._masks(t, len(row))) for t, row in enumerate(rows, self.steps)]
             else:
                 seen = [step(row) for row in rows]
             # One transfer a block, which is also the fence.
-            table = tf.stack(seen).numpy() if seen else np.empty((0, *step.output_shapes))
+            table = tf.stack(seen).numpy() if seen else np.empty((0, 2 + len(self.named)))
         self.steps += len(order)
         table = table.astype(np.float64)
         return Steps(table[:, 0], table[:, 1], table[:, 2:] if self.observe else None)
 
+    def phase(self, name: Phase, order: Integers) -> Callable[[], None]:
+        if name == "step":
+            return lambda: _nothing(self.train(order))
+        with self._settings():
+            if name in ("forward", "gradient"):
+                drawn = self._masks(self.steps, order.shape[1])
+                given = [(row, *drawn) for row in tf.unstack(tf.constant(order))]
+            else:
+                held = () if name == "penalty" else self._held(order[0])
+                given = [held] * len(order)
+            each = self._phases.phase(name, *given[0])
+
+        def go() -> None:
+            with self._settings():
+                for tensors in given:
+                    each(*tensors)
+                tf.test.experimental.sync_devices()
+            self.steps += len(given) if name == "update" else 0
+
+        return go
+
+    def state_bytes(self) -> int:
+        return self.update.state_bytes()
+
+    def _held(self, indices: Integers) -> tuple[tf.Tensor, ...]:
+        """The gradients of one batch, on the device, in the order of the parameters."""
+        function = modes.concrete(self._gradients, *self._batches(len(indices)))
+        return tuple(function(tf.constant(indices), *self._masks(self.steps, len(indices))))
+
     def gradients(self, indices: Integers) -> Parameters:
         with self._settings():
-            function = self._gradients.get_concrete_function(*self._batches(len(indices)))
-            gradients = function(tf.constant(indices), *self._masks(self.steps, len(indices)))
+            gradients = self._held(indices)
             return {name: g.numpy().astype(np.float64) for name, g in zip(self.named, gradients, strict=True)}
 
     def evaluate(self, part: str) -> Evaluation:
@@ -155,8 +193,12 @@ class TensorFlowTrainer:
             x, y = self.parts[part]
             # Of any length: one trace for all parts.
             anywhere = [tf.TensorSpec([None, *values.shape[1:]], values.dtype) for values in (x, y)]
-            loss, *metrics = (float(value) for value in self._evaluation.get_concrete_function(*anywhere)(x, y))
+            loss, *metrics = (float(value) for value in modes.concrete(self._evaluation, *anywhere)(x, y))
         return Evaluation(loss, metrics[0] if metrics else None)
 
     def parameters(self) -> Parameters:
         return {name: variable.numpy().astype(np.float64) for name, variable in self.named.items()}
+
+
+def _nothing(_: object) -> None:
+    """What a phase gives: its work is its result."""

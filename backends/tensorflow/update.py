@@ -16,6 +16,7 @@ class Update:
         recipe, exact = cell.recipe, cell.implementation == "exact"
         self.named, self.decay = named, recipe.decay
         own_clip, own_decay = clips.arguments(recipe, exact), decays.arguments(recipe, exact)
+        self.own_clip = own_clip
         self.clip = clips.clipper(NoClip() if own_clip else recipe.clip)
         self.rate = schedules.rate(recipe.schedule, steps, recipe.optimizer.lr, exact)
         inside, self.outside = decays.composed(recipe, exact, tuple(named))
@@ -28,8 +29,25 @@ class Update:
         self.start = [variable.numpy() for variable in self.optimizer.variables]
 
     def __call__(self, gradients: list[tf.Tensor]) -> None:
-        """Update."""
-        gradients = self.clip(gradients, [w.value for w in self.named.values()])
+        """Clip and update."""
+        self._apply(self.clip(gradients, self._weights()))
+
+    def clipped(self, gradients: list[tf.Tensor]) -> list[tf.Tensor]:
+        """The gradients after the clip, the optimizer's own too."""
+        if self.own_clip:
+            found: list[tf.Tensor] = self.optimizer._clip_gradients(gradients)
+            return found
+        return self.clip(gradients, self._weights())
+
+    def unclipped(self, gradients: list[tf.Tensor]) -> None:
+        """Update by the gradients as they are."""
+        for name in self.own_clip:
+            setattr(self.optimizer, name, None)
+        self._apply(gradients)
+        for name, value in self.own_clip.items():
+            setattr(self.optimizer, name, value)
+
+    def _apply(self, gradients: list[tf.Tensor]) -> None:
         gradients = decays.coupled(self.decay, self.named, gradients)
         # Computed from the old w, but taken after the step, whose Δ may depend on w too.
         eta = tf.convert_to_tensor(self.optimizer.learning_rate)
@@ -37,6 +55,15 @@ class Update:
         self.optimizer.apply(gradients, list(self.named.values()))
         for name, amount in taken.items():
             self.named[name].value.assign_sub(amount)
+
+    def _weights(self) -> list[tf.Variable]:
+        return [w.value for w in self.named.values()]
+
+    def state_bytes(self) -> int:
+        """What the optimizer keeps from step to step, but for its rate and its count of steps."""
+        rest = (self.optimizer.iterations, getattr(self.optimizer, "_learning_rate", None))
+        kept = [v.value for v in self.optimizer.variables if not any(v is one for one in rest)]
+        return sum(v.dtype.size * v.shape.num_elements() for v in kept)
 
     def evaluated_at(self) -> list[tuple[keras.Variable, tf.Tensor]]:
         """The parameters that stand elsewhere when the network is evaluated, and their values there."""

@@ -10,6 +10,7 @@ from backends.torch.trainer import TorchTrainer
 from harness.backend import Origin, Parameters, Plan, Work
 from harness.errors import Unsupported
 from harness.problems import data
+from harness.problems import task as tasks
 from harness.problems.task import Task
 from harness.spec.cell import Cell
 from harness.spec.problem import Network
@@ -49,6 +50,7 @@ class TorchBackend:
         model, loss = Origin("native", "torch.nn"), Origin("native", "torch.nn.functional")
         if isinstance(problem, Network):
             model, loss = layers.origin(problem.model, data.shape(problem.data)[1:], exact), losses.origin(problem.loss)
+        steps = cell.budget.steps or tasks.total_steps(tasks.make(problem).samples, cell.budget)
         return {
             "model": model,
             "loss": loss,
@@ -56,7 +58,7 @@ class TorchBackend:
             "clip": clips.origin(recipe.clip, exact),
             "penalty": Origin("composed", "autograd of Σ|w|, Σw²", "torch has no penalty on a loss"),
             "decay": decays.origin(cell),
-            "schedule": schedules.origin(recipe.schedule, exact),
+            "schedule": schedules.origin(recipe.schedule, exact, steps),
         }
 
     def peak_bytes(self, device: str) -> int | None:

@@ -34,7 +34,7 @@ def origin(cell: Cell) -> Origin:
     match recipe.decay:
         case NoDecay():
             return Origin("native", "nothing")
-        case Decoupled() if decays_inside(recipe.optimizer):
+        case Decoupled() if is_inside(cell):
             return Origin("composed", "λw inside the formula", "the optimizer is composed")
         case Decoupled(scaled_by="schedule"):
             return Origin("composed", "w − Δ − factor(t)λw", "torch's decoupled decay is scaled by the rate")
@@ -79,9 +79,11 @@ def is_native(cell: Cell) -> bool:
             return False
 
 
-def is_inside(recipe: Recipe) -> bool:
+def is_inside(cell: Cell) -> bool:
     """Whether a composed formula takes the decay itself."""
-    return isinstance(recipe.decay, Decoupled) and decays_inside(recipe.optimizer)
+    recipe = cell.recipe
+    composed = optimizers.origin(cell).how == "composed"
+    return isinstance(recipe.decay, Decoupled) and decays_inside(recipe.optimizer) and composed
 
 
 def groups(recipe: Recipe, parameters: list[nn.Parameter], decayed: list[nn.Parameter]) -> list[dict[str, Any]]:

@@ -81,7 +81,7 @@ def origin(cell: Cell) -> Origin:
         case Rprop():
             return _rprop(spec, exact, constant)
         case LBFGS():
-            return _unless(exact, "torch.optim.LBFGS(max_iter=1)", "lbfgs", _of_lbfgs(spec, recipe.decay))
+            return _lbfgs(spec, exact, recipe.decay)
         case Lion() | LARS() | LAMB() | Yogi() | AdaBelief() | Adan() | ScheduleFree():
             return Origin("composed", spec.spelling(), "torch.optim has none")
 
@@ -164,20 +164,25 @@ def _rprop(spec: Rprop, exact: bool, constant: bool) -> Origin:
             return Origin("native", "torch.optim.Rprop")
 
 
-def _of_lbfgs(spec: LBFGS, decay: Decay) -> str:
-    """The formula takes s from w as rounded; what pairs of small s make of the difference is far above rounding."""
-    differences = [
-        "its s is Δ, not w − w₋₁" + (", which the decay is part of" if isinstance(decay, Decoupled) else ""),
-        "it stays where max|g| ≤ 1e-7 or gᵀHg < 1e-9",
-    ]
+def _lbfgs(spec: LBFGS, exact: bool, decay: Decay) -> Origin:
+    name = "torch.optim.LBFGS(max_iter=1)"
+    differences = []
+    if isinstance(decay, Decoupled):
+        differences.append("its s leaves out the decay")
     if spec.first != "l1":
         differences.append("it scales its first step by 1/‖g‖₁")
     if spec.curvature != 1e-10:
         differences.append("it leaves out pairs with sᵀy ≤ 1e-10")
-    return ", ".join(differences)
+    if exact and not differences:
+        return Origin("native", name)
+    # Its tolerances, which ``exact`` takes away: see OneIteration.
+    stays = [] if exact else ["it stays where max|g| ≤ 1e-7 or gᵀHg < 1e-9"]
+    return _unless(exact, name, "lbfgs", ", ".join(stays + differences))
 
 
-def native(spec: Optimizer, groups: list[dict[str, Any]], decoupled: bool) -> tuple[torch.optim.Optimizer, ...]:
+def native(
+    spec: Optimizer, groups: list[dict[str, Any]], exact: bool, decoupled: bool
+) -> tuple[torch.optim.Optimizer, ...]:
     """The framework's own optimizer with the spec's words, or two of them that share the parameters.
 
     ``groups`` carry their ``weight_decay``; ``decoupled`` says of which kind it is.
@@ -206,11 +211,11 @@ def native(spec: Optimizer, groups: list[dict[str, Any]], decoupled: bool) -> tu
         case Adafactor(lr=lr, beta2_decay=c, eps1=eps1, eps2=eps2, clip=d):
             return (torch.optim.Adafactor(groups, lr=lr, beta2_decay=-c, eps=(eps1, eps2), d=d),)
         case Muon():
-            return _muon(spec, groups, decoupled)
+            return _muon(spec, groups, exact, decoupled)
         case Rprop(lr=lr, shrink=shrink, grow=grow, smallest=smallest, largest=largest):
             return (torch.optim.Rprop(groups, lr=lr, etas=(shrink, grow), step_sizes=(smallest, largest)),)
         case LBFGS(lr=lr, memory=memory):
-            return (OneIteration(groups, lr=lr, max_iter=1, history_size=memory),)
+            return (OneIteration(groups, lr, memory, exact),)
         case Lion() | LARS() | LAMB() | Yogi() | AdaBelief() | Adan() | ScheduleFree():
             raise TypeError(f"torch.optim has no {spec.spelling()}")
 
@@ -227,7 +232,7 @@ def _nadam(spec: NAdam, groups: list[dict[str, Any]], decoupled: bool) -> torch.
     )
 
 
-def _muon(spec: Muon, groups: list[dict[str, Any]], decoupled: bool) -> tuple[torch.optim.Optimizer, ...]:
+def _muon(spec: Muon, groups: list[dict[str, Any]], exact: bool, decoupled: bool) -> tuple[torch.optim.Optimizer, ...]:
     """Muon for the matrices, Adam for the rest, as its documentation says."""
     matrices, rest = ([_only(group, two) for group in groups] for two in (True, False))
     matrices, rest = ([group for group in kind if group["params"]] for kind in (matrices, rest))
@@ -245,7 +250,7 @@ def _muon(spec: Muon, groups: list[dict[str, Any]], decoupled: bool) -> tuple[to
         made.append(muon)
     if rest:
         beside = Adam(spec.lr, spec.beta1, spec.beta2, spec.adam_eps)
-        made.extend(native(beside, rest, decoupled))
+        made.extend(native(beside, rest, exact, decoupled))
     return tuple(made)
 
 
@@ -254,7 +259,15 @@ def _only(group: dict[str, Any], matrices: bool) -> dict[str, Any]:
 
 
 class OneIteration(torch.optim.LBFGS):
-    """One update a step. The loss, which a step asks for, is of use to a line search or a second iteration only."""
+    """One update a step, with torch's tolerances or, ``exact``, none: where it stays, it also forgets a pair.
+
+    The loss, which a step asks for, is of use to a line search or a second iteration only.
+    """
+
+    def __init__(self, groups: list[dict[str, Any]], lr: float, memory: int, exact: bool) -> None:
+        # Below 0: at 0 it would still stay where g = 0.
+        small, change = (-math.inf, -math.inf) if exact else (1e-7, 1e-9)
+        super().__init__(groups, lr, 1, tolerance_grad=small, tolerance_change=change, history_size=memory)
 
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         """Make one update from the gradients that are there."""

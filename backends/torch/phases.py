@@ -1,6 +1,7 @@
 """One phase of the training step by itself, for timing."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
 import torch
@@ -22,8 +23,8 @@ class Step(Protocol):
         ...
 
 
-def phase(step: Step, name: Phase, first: Tensor) -> Callable[[Tensor], object]:
-    """What is done for each row; ``first`` is the batch whose gradients are held where gradients are needed."""
+def phase(step: Step, name: Phase) -> Callable[[Tensor], object]:
+    """What is done for each row; "clip" and "update" work on the gradients that the parameters hold."""
     match name:
         case "forward":
             return step.objective
@@ -31,27 +32,29 @@ def phase(step: Step, name: Phase, first: Tensor) -> Callable[[Tensor], object]:
             return lambda row: _gradient(step, step.objective(row))
         case "penalty":
             penalty = step.penalty
-            assert penalty is not None, "measure.speed asks for the phases that a recipe has"
+            assert penalty is not None, "a job asks for the phases that its recipe has"
             return lambda row: _gradient(step, penalty())
         case "clip":
-            _hold(step, first)
             clip = step.update.clip
-            assert clip is not None, "measure.speed asks for the phases that a recipe has"
+            assert clip is not None, "a job asks for the phases that its recipe has"
             return lambda row: clip()
         case "update":
-            _hold(step, first)
             return lambda row: step.update.apply()
         case "step":
             raise ValueError("a whole step is train's")
+
+
+@contextmanager
+def holding(weights: list[nn.Parameter], gradients: tuple[Tensor, ...]) -> Iterator[None]:
+    """The parameters, for the while, with these gradients; training would add to what they are left with."""
+    for w, g in zip(weights, gradients, strict=False):
+        w.grad = g
+    yield
+    for w in weights:
+        w.grad = None
 
 
 def _gradient(step: Step, total: Tensor) -> None:
     torch.autograd.backward(total)
     for w in step.weights:
         w.grad = None
-
-
-def _hold(step: Step, row: Tensor) -> None:
-    for w in step.weights:
-        w.grad = None
-    torch.autograd.backward(step.objective(row))

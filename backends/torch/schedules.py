@@ -24,8 +24,8 @@ from harness.spec.schedules import (
 NEARLY_ZERO = 1e-300
 
 
-def origin(schedule: Schedule, exact: bool) -> Origin:
-    """Where the schedule comes from, and in ``shipped`` how it is another."""
+def origin(schedule: Schedule, exact: bool, steps: int) -> Origin:
+    """Where the schedule of so many steps comes from, and in ``shipped`` how it is another."""
     match schedule:
         case Constant():
             return Origin("native", "nothing")
@@ -34,6 +34,8 @@ def origin(schedule: Schedule, exact: bool) -> Origin:
             return Origin("composed", "the harness's rescale", why)
         case _ if exact:
             return Origin("composed", "the spec's table, set each step", "torch's schedulers round recursively")
+        case _ if _starts_at_its_peak(schedule, steps):
+            return Origin("composed", "the spec's table, set each step", "OneCycleLR divides by 0 where rise·steps = 1")
         case Step():
             return Origin("native", "StepLR")
         case Exponential():
@@ -49,13 +51,30 @@ def origin(schedule: Schedule, exact: bool) -> Origin:
         case WarmUp(then=OneCycle()):
             why = "rises to the cycle's start alone: OneCycleLR overwrites the rate that LinearLR began from"
             return Origin("native", "SequentialLR(LinearLR, OneCycleLR)", why)
-        case WarmUp(then=then):
-            after = "…" if isinstance(then, Constant) else origin(then, exact).by
-            return Origin("native", f"SequentialLR(LinearLR, {after})", origin(then, exact).why)
+        case WarmUp(steps=length, then=then):
+            rest = origin(then, exact, _after(length, steps))
+            after = "…" if isinstance(then, Constant) else rest.by
+            return Origin("native", f"SequentialLR(LinearLR, {after})", rest.why)
+
+
+def _starts_at_its_peak(schedule: Schedule, steps: int) -> bool:
+    """Whether a cycle's peak is at t = 0, the rise to which torch interpolates over 0 steps."""
+    match schedule:
+        case OneCycle(steps=length, rise=rise):
+            return rise * (length or max(steps, 1)) == 1
+        case WarmUp(steps=length, then=then):
+            return _starts_at_its_peak(then, _after(length, steps))
+        case _:
+            return False
+
+
+def _after(warm_up: int, steps: int) -> int:
+    """What a warm-up leaves of the steps."""
+    return max(steps - warm_up, 1)
 
 
 def table(schedule: Schedule, steps: int, lr: float) -> list[float] | None:
-    """η for each step of ``exact``, or None for a constant rate."""
+    """η for each step of a composed schedule, or None for a constant rate."""
     if isinstance(schedule, Constant | Plateau):
         return None
     return [float(lr * factor) for factor in factors(schedule, steps)]
@@ -83,7 +102,7 @@ def _last(schedule: Schedule, steps: int) -> float:
         case OneCycle(steps=length):
             return (length or steps) - 1
         case WarmUp(steps=length, then=then):
-            return length + _last(then, max(steps - length, 1))
+            return length + _last(then, _after(length, steps))
         case _:
             return math.inf
 
@@ -114,5 +133,5 @@ def _scheduler(schedule: Schedule, optimizer: Optimizer, steps: int, lr: float) 
             )
         case WarmUp(steps=length, start=start, then=then):
             before = lr_scheduler.LinearLR(optimizer, start_factor=max(start, NEARLY_ZERO), total_iters=length)
-            after = _scheduler(then, optimizer, max(steps - length, 1), lr)
+            after = _scheduler(then, optimizer, _after(length, steps), lr)
             return lr_scheduler.SequentialLR(optimizer, [before, after], milestones=[length])

@@ -106,11 +106,11 @@ class TorchTrainer:
         if name == "step":
             return lambda: _nothing(self.train(order))
         rows = torch.as_tensor(order, device=self.device).unbind(0)
-        with self._drawing(on=True):
-            each = phases.phase(self, name, rows[0])
+        each = phases.phase(self, name)
+        held = self._held(rows[0]) if name in ("clip", "update") else ()
 
         def go() -> None:
-            with self._drawing(on=True):
+            with self._drawing(on=True), phases.holding(self.weights, held):
                 for row in rows:
                     each(row)
             if self.device.type == "cuda":
@@ -137,6 +137,15 @@ class TorchTrainer:
             loss = loss if self.penalty is None else loss + self.penalty()
             gradients = torch.autograd.grad(loss, self.weights)
         return {name: _canonical(name, g) for name, g in zip(self.named, gradients, strict=True)}
+
+    def _held(self, row: Tensor) -> tuple[Tensor, ...]:
+        """The gradients of a batch as a step leaves them: laid out as their parameters, which a kernel may rely on."""
+        with self._undisturbed(len(row)):
+            torch.autograd.backward(self.objective(row))
+        held = tuple(w.grad for w in self.weights if w.grad is not None)
+        for w in self.weights:
+            w.grad = None
+        return held
 
     @torch.no_grad()
     def evaluate(self, part: str) -> Evaluation:

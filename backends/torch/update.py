@@ -21,22 +21,24 @@ class Update:
         self.clip = clips.clipper(recipe.clip, exact, named)
         decay = recipe.decay
         decayed = [] if isinstance(decay, NoDecay) else [named[n] for n in touched(decay.on, named)]
-        own_decay = decays.is_native(cell) or decays.is_inside(recipe)
+        own_decay = decays.is_native(cell) or decays.is_inside(cell)
         self.decayed_outside = [] if own_decay else decayed
         groups = decays.groups(recipe, list(named.values()), decayed if own_decay else [])
         groups = [group | modes.kernel(cell) for group in groups]
         self.native = optimizers.origin(cell).how == "native"
         self.optimizers: tuple[torch.optim.Optimizer, ...] = (
-            optimizers.native(recipe.optimizer, groups, decoupled=own_decay and isinstance(decay, Decoupled))
+            optimizers.native(recipe.optimizer, groups, exact, decoupled=own_decay and isinstance(decay, Decoupled))
             if self.native
             else (Composed(recipe.optimizer, groups, named),)
         )
-        compiled = cell.mode == modes.COMPILED
-        self.steps = [torch.compile(o.step) if compiled else o.step for o in self.optimizers]
         self.groups = [group for optimizer in self.optimizers for group in optimizer.param_groups]
         lr = recipe.optimizer.lr
-        self.rates = schedules.table(recipe.schedule, steps, lr) if exact else None
-        self.schedulers = [] if exact else schedules.shipped(recipe.schedule, self.optimizers, steps, lr)
+        composed = schedules.origin(recipe.schedule, exact, steps).how == "composed"
+        self.rates = schedules.table(recipe.schedule, steps, lr) if composed else None
+        self.schedulers = [] if composed else schedules.shipped(recipe.schedule, self.optimizers, steps, lr)
+        # Taken last: a scheduler puts a step of its own, which counts, in the place of the optimizer's.
+        compiled = cell.mode == modes.COMPILED
+        self.steps = [torch.compile(o.step) if compiled else o.step for o in self.optimizers]
         self.t, self.scale = 0, 1.0
 
     def rescale(self, factor: float) -> None:

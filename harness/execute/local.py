@@ -20,7 +20,7 @@ from harness.execute.process import Process, TimedOut
 from harness.frames import Reply, Request
 from harness.measure.series import Series, series, table
 from harness.spec.base import key, to_json
-from harness.spec.job import FINAL, TIMED, FirstCall, Job, Speed
+from harness.spec.job import COLD, FINAL, TIMED, FirstCall, Job, Speed
 from harness.store import Record, Store
 from harness.study import DEFAULT_THREADS, interpreter
 
@@ -60,7 +60,7 @@ class Local:
         """Run all jobs and write their records; untimed ones first, so that timed ones find warm workers."""
         self._parallel([job for job in jobs if not isinstance(job.measure, TIMED)])
         for job in jobs:
-            if isinstance(job.measure, FirstCall):
+            if isinstance(job.measure, COLD):
                 self._write(self._cold(job))
         groups: dict[str, list[Job]] = {}
         for job in jobs:
@@ -118,9 +118,9 @@ class Local:
 
     def _cold(self, job: Job) -> Record:
         """A job in new processes with empty caches, alone on the machine; their series are joined."""
-        assert isinstance(job.measure, FirstCall)
+        processes = job.measure.processes if isinstance(job.measure, FirstCall) else 1
         replies: list[Reply] = []
-        for _ in range(job.measure.processes):
+        for _ in range(processes):
             self._bury(job.cell.backend)
             replies.append(self._ask(job, "run"))
         broken = [reply for reply in replies if reply.status != "ok"]

@@ -39,10 +39,12 @@ class Bandwidth:
 
     def __call__(self) -> float:
         """Bytes a second, read plus written."""
-        passes = min(self._passes(self.slices, self.repeats) for _ in range(ROUNDS))
-        calls = min(self._passes(self.calls, self.repeats) for _ in range(ROUNDS))
-        if passes <= calls:
-            return math.inf  # the calls were disturbed: no median over blocks notices
+        passes = calls = math.inf
+        rounds = 0
+        while rounds < ROUNDS or passes <= calls:  # again where all the calls were disturbed
+            passes = min(passes, self._passes(self.slices, self.repeats))
+            calls = min(calls, self._passes(self.calls, self.repeats))
+            rounds += 1
         return self.repeats * self.bytes / (passes - calls)
 
     def close(self) -> None:

@@ -23,7 +23,8 @@ SECONDS = 0.05  # that a computation about takes
 SIZES = {"cpu": 512, "cuda": 4096}  # of the matrices: a product takes milliseconds
 MOST_PRODUCTS = 20  # a queue that is full makes even an asynchronous framework wait
 PHASES: tuple[Phase, ...] = ("forward", "gradient", "update", "step")
-PROBLEM, BATCH, MOST_STEPS = "digits-64-64-64-10", 256, 1000
+PROBLEM, BATCH = "digits-64-64-64-10", 256
+PILOT, MOST_STEPS = 10, 2000
 
 
 def measure(backend: Backend, device: str) -> list[Series]:
@@ -41,13 +42,19 @@ def measure(backend: Backend, device: str) -> list[Series]:
             found.setdefault(name, []).append(seconds)
     trainer, rows = _trainer(backend, device)
     trainer.train(rows)  # compiles
-    steps = int(np.clip(SECONDS / (_seconds(lambda: trainer.train(rows[:10])) / 10), 5, MOST_STEPS // 2))
+    steps = {phase: _steps(trainer, phase, rows) for phase in PHASES}
     for _ in range(REPEATS):
         for phase in PHASES:
-            found.setdefault(phase, []).append(_seconds(trainer.phase(phase, rows[:steps])))
+            found.setdefault(phase, []).append(_seconds(trainer.phase(phase, rows[: steps[phase]])))
             found.setdefault(f"{phase} left", []).append(_seconds(lambda: work.fence(work.start(1))))
-        found.setdefault("twice", []).append(_seconds(trainer.phase("step", rows[: 2 * steps])))
+        found.setdefault("twice", []).append(_seconds(trainer.phase("step", rows[: 2 * steps["step"]])))
     return [series(name, values) for name, values in found.items()]
+
+
+def _steps(trainer: Trainer, phase: Phase, rows: np.ndarray) -> int:
+    """How many of a phase take about as long as is wanted."""
+    each = _seconds(trainer.phase(phase, rows[:PILOT])) / PILOT
+    return int(np.clip(SECONDS / each, 5, len(rows) // 2))
 
 
 def _both(work: Work, products: int) -> tuple[float, float]:

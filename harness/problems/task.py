@@ -1,5 +1,6 @@
 """A problem made concrete: its data, its parameters' shapes, the start and the batch order that all backends share."""
 
+import itertools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,11 +10,26 @@ import numpy as np
 from harness.errors import InvalidInput
 from harness.problems.data import Floats, Part, load
 from harness.problems.initialise import start
-from harness.spec.architecture import outputs, parameter_shapes, parameters, places
+from harness.spec.activations import ACTIVATIONS
+from harness.spec.architecture import outputs, parameter_shapes, parameters, places, sequence
 from harness.spec.cell import Budget
-from harness.spec.layers import Embedding, Flatten, Reshape, Shape
+from harness.spec.layers import (
+    GRU,
+    LSTM,
+    BatchNorm,
+    Dense,
+    Dropout,
+    Embedding,
+    Flatten,
+    LayerNorm,
+    Reshape,
+    Shape,
+    SimpleRNN,
+)
 from harness.spec.losses import BinaryCrossEntropy, CrossEntropy, Loss
 from harness.spec.problem import Beale, Network, NoisyQuadratic, Problem, Quadratic, RandomGradients, Rosenbrock
+
+_ALONG_THE_LAST_AXIS = (Dense, Dropout, BatchNorm, LayerNorm, *ACTIVATIONS)
 
 # Axes of randomness: changing one leaves the draws of the others alone.
 INITIAL, ORDER = 1, 2
@@ -138,7 +154,7 @@ def _network(problem: Network) -> Task:
     if problem.data.is_file:
         parts = {name: Part(part.x, _as_the_loss_takes(problem.loss, part.y, made)) for name, part in parts.items()}
     _check_tokens(problem, np.concatenate([part.x for part in parts.values()]))
-    _check_targets(problem, made, np.concatenate([part.y for part in parts.values()]))
+    _check_targets(problem, inputs, np.concatenate([part.y for part in parts.values()]))
     if isinstance(problem.loss, CrossEntropy) and problem.loss.targets == "one_hot":
         parts = {name: Part(part.x, _one_hot(part.y, made[-1])) for name, part in parts.items()}
     return Task(problem, shapes, parts, {})
@@ -162,17 +178,18 @@ def _check_tokens(problem: Network, x: np.ndarray) -> None:
     for place in places(problem.model, x.shape[1:]):
         if isinstance(place.layer, Embedding):
             if not untouched:
-                raise InvalidInput(f"{place.name} looks up the inputs: only flatten and reshape may stand before it")
+                raise InvalidInput(f"{place} looks up the inputs: only flatten and reshape may stand before it")
             most = place.layer.vocabulary - 1
             if not (np.array_equal(x, np.round(x)) and x.min() >= 0 and x.max() <= most):
                 raise InvalidInput(
-                    f"{place.name} needs whole numbers from 0 to {most}; data {problem.data.name} with scaling "
+                    f"{place} needs whole numbers from 0 to {most}; data {problem.data.name} with scaling "
                     f"{problem.data.scaling} goes from {x.min():g} to {x.max():g}"
                 )
         untouched = untouched and isinstance(place.layer, Flatten | Reshape)
 
 
-def _check_targets(problem: Network, made: Shape, targets: np.ndarray) -> None:
+def _check_targets(problem: Network, inputs: Shape, targets: np.ndarray) -> None:
+    made = outputs(problem.model, inputs)
     labels = np.issubdtype(targets.dtype, np.integer)
     loss = problem.loss
     if isinstance(loss, CrossEntropy) and (labels or loss.targets == "labels"):
@@ -181,14 +198,14 @@ def _check_targets(problem: Network, made: Shape, targets: np.ndarray) -> None:
             have += f" of shape {targets.shape[1:]}" if targets.ndim > 1 else ""
             raise InvalidInput(
                 f"cross_entropy needs labels from 0 and an output for each; got {have}, outputs {made}"
-                + _hint(len(made) > targets.ndim)
+                + _hint(problem, inputs, targets.shape[1:])
             )
     elif labels:
         raise InvalidInput(f"{loss.spelling()} needs numbers as targets; these are class labels: use cross_entropy")
     elif made != targets.shape[1:]:
         raise InvalidInput(
             f"{loss.spelling()} needs targets of the outputs' shape {made}; got {targets.shape[1:]}"
-            + _hint(len(made) > targets.ndim - 1)
+            + _hint(problem, inputs, targets.shape[1:-1])
         )
     elif isinstance(loss, CrossEntropy) and not (targets.min() >= 0 and np.allclose(targets.sum(axis=-1), 1)):
         raise InvalidInput("cross_entropy with one_hot targets needs distributions: numbers from 0 that sum to 1")
@@ -196,8 +213,26 @@ def _check_targets(problem: Network, made: Shape, targets: np.ndarray) -> None:
         raise InvalidInput("binary_cross_entropy needs targets 0 or 1")
 
 
-def _hint(axes_left: bool) -> str:
-    return ": is a flatten layer missing?" if axes_left else ""
+def _hint(problem: Network, inputs: Shape, wanted: Shape) -> str:
+    """What to change where the outputs have more or fewer axes than the targets: ``wanted``, and one for each's own."""
+    layers = list(sequence(problem.model, inputs))
+    made = [*(place.inputs for place in layers[1:]), outputs(problem.model, inputs)]
+    axes = len(made[-1]) - 1 - len(wanted)
+    if axes > 0:
+        kept = [p for p in layers if isinstance(p.layer, SimpleRNN | LSTM | GRU) and p.layer.sequences]
+        cure = f", or sequences = false in {kept[-1]}" if kept else ""
+        rest = list(itertools.takewhile(lambda place: isinstance(place.layer, _ALONG_THE_LAST_AXIS), reversed(layers)))
+        dense = [place for place in rest if isinstance(place.layer, Dense)]
+        where = f"before {dense[-1]}" if dense else f"behind {layers[-1]}"
+        return f": is a flatten layer missing {where}{cure}?"
+    if axes < 0:
+        lost = [place for place, shape in zip(layers, made, strict=True) if len(shape) < len(place.inputs)]
+        cure = " keep the places apart, as an embedding and recurrent layers with sequences = true do"
+        if lost:
+            recurrent = isinstance(lost[-1].layer, SimpleRNN | LSTM | GRU)
+            cure = f" {lost[-1]} makes one of them" + (": give it sequences = true" if recurrent else "")
+        return f": there is a target at each of the {' × '.join(map(str, wanted))} places, and{cure}"
+    return ""
 
 
 def _one_hot(y: np.ndarray, classes: int) -> np.ndarray:

@@ -9,6 +9,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from harness.judge.floor import Multiple
 from harness.report import canvas, commands
+from harness.report.contenders import Contender
 from harness.report.material import Material
 from harness.report.section import Column, Entry, Figure, Legend, Panel, Section, Table
 from harness.report.timed import unit
@@ -21,10 +22,11 @@ LEAD = (
     "block, on as many threads, over as many bytes as the update's arrays have together. So an update whose arrays fit "
     "a cache is held against that cache. 1 would be perfect; at few parameters the multiple is the cost of the calls."
 )
-STYLES = {"single": ":", "foreach": "--", "fused": "-.", "compile": (0, (1, 3))}  # others: a full line
+STYLES = ("-", ":", "--", "-.", (0, (1, 3)))  # of a contender's modes, in the order in which it declares them
 HEIGHT = 250.0  # of a drawing
 
 Line = tuple[str, str]  # contender and mode
+Style = str | tuple[int, tuple[int, ...]]
 
 
 def section(material: Material) -> Section:
@@ -65,7 +67,7 @@ def _figure(material: Material, title: str, some: Sequence[Multiple], name: str)
         colour = canvas.series(material.of(multiples[0].job).series)
         whole = [m for m in multiples if m.tensors == 1]
         cut = [m for m in multiples if m.tensors > 1]
-        style = STYLES.get(mode, "-")
+        style = _style(material.of(multiples[0].job), mode)
         drawn.plot([m.parameters for m in whole], [m.factor.value for m in whole], ls=style, color=colour, lw=1.8)
         for some_of, fill in ((whole, colour), (cut, canvas.PAPER)):
             drawn.plot(
@@ -92,6 +94,12 @@ def _figure(material: Material, title: str, some: Sequence[Multiple], name: str)
         legend=_legend(material, lines),
         again=commands.again(material, (m.record for m in some)),
     )
+
+
+def _style(contender: Contender, mode: str) -> Style:
+    """A contender's lines have one colour: its modes are told apart by dashes."""
+    modes = contender.declaration.modes if contender.declaration is not None else ()
+    return STYLES[modes.index(mode) % len(STYLES) if mode in modes else 0]
 
 
 def _legend(material: Material, lines: dict[Line, list[Multiple]]) -> list[Legend]:

@@ -25,8 +25,8 @@ from harness.report.words import (
     recipe_order,
     rest_text,
 )
-from harness.spec.base import from_json
-from harness.spec.cell import Budget, Cell
+from harness.spec.base import from_json, to_json
+from harness.spec.cell import Budget, Case, Cell
 from harness.spec.job import Job, Measure
 from harness.spec.problem import Problem
 from harness.spec.recipe import Recipe
@@ -83,6 +83,7 @@ class Material:
     folders: dict[str, str]  # key → run folder, as replay takes it
     studies: dict[str, Study]  # run folder → the study that it was made from, where that can be read
     lines: dict[str, tuple[str, ...]]  # run folder → the words that made it, where a line of the command line did
+    own: tuple[Case, ...]  # a user's own problems, by name and target, as the runs tell
     out: str  # where the report is written, as a command takes it
     contenders: dict[speed.Contender, Contender]  # in the order of reports
 
@@ -161,16 +162,21 @@ def read(runs: Sequence[Path], out: Path) -> Material:
     abouts: set[About] = set()
     studies: dict[str, Study] = {}
     lines: dict[str, tuple[str, ...]] = {}
+    own: dict[Case, None] = {}
     found: dict[str, tuple[Record, str]] = {}
     for folder in runs:
         store = Store.open(folder)
-        study, line = store.about().get("study") or {}, store.about().get("line")
+        mark = store.about()
+        study, line = mark.get("study") or {}, mark.get("line")
         if line:
             lines[_shown(folder)] = tuple(line)
         if study.get("name"):
             abouts.add(About(study["name"], study.get("about", "")))
             with contextlib.suppress(InvalidInput):  # of a gradgauge whose studies had other fields
                 studies[_shown(folder)] = from_json(Study, msgspec.json.encode(study))
+        for case in mark.get("problems") or ():
+            with contextlib.suppress(InvalidInput):  # of a gradgauge whose problems had other fields
+                own[from_json(Case, msgspec.json.encode(case))] = None
         for key in sorted(store.keys() - found.keys()):
             found[key] = store.read(key), _shown(folder)
     if not found:
@@ -183,6 +189,7 @@ def read(runs: Sequence[Path], out: Path) -> Material:
         {key: folder for key, (_, folder) in found.items()},
         studies,
         lines,
+        tuple(sorted(own, key=lambda case: (case.name, to_json(case)))),
         _shown(out),
         contenders([record.job for record in keyed.values()]),
     )

@@ -9,7 +9,7 @@ import jinja2
 import pandas as pd
 from markupsafe import Markup, escape
 
-from harness.problems import data
+from harness.problems import catalogue, data
 from harness.problems import task as tasks
 from harness.report import (
     canvas,
@@ -26,9 +26,9 @@ from harness.report.material import Material, read, setting
 from harness.report.section import Section
 from harness.report.words import counted, listed, problem_name
 from harness.spec.architecture import parameter_shapes
-from harness.spec.base import to_toml
 from harness.spec.job import TIMED
 from harness.spec.problem import Network, Problem
+from harness.spec.toml import to_toml
 from harness.store import write_atomically, writing_to
 
 SECTIONS = (
@@ -56,6 +56,20 @@ def write(runs: Sequence[Path], out: Path) -> Path:
     there are no records.
     """
     material = read(runs, out)
+    with catalogue.knowing(material.own):
+        files = _files(material)
+    with writing_to(out):
+        out.mkdir(parents=True, exist_ok=True)
+        for name, text in files.items():
+            write_atomically(out / name, text.encode())
+        for name in CSVS:
+            if f"{name}.csv" not in files:
+                (out / f"{name}.csv").unlink(missing_ok=True)  # of an earlier report
+    return out / "report.html"
+
+
+def _files(material: Material) -> dict[str, str]:
+    """The page, the Markdown, the studies and the CSV files by name."""
     with canvas.style():
         sections = [part(material) for part in SECTIONS]
     content = {
@@ -72,15 +86,7 @@ def write(runs: Sequence[Path], out: Path) -> Path:
     }
     files |= {name: to_toml(study) for name, study in commands.files(material).items()}
     frames = _frames(material, sections)
-    files |= {f"{name}.csv": frame.to_csv(index=False, lineterminator="\n") for name, frame in frames.items()}
-    with writing_to(out):
-        out.mkdir(parents=True, exist_ok=True)
-        for name, text in files.items():
-            write_atomically(out / name, text.encode())
-        for name in CSVS:
-            if name not in frames:
-                (out / f"{name}.csv").unlink(missing_ok=True)  # of an earlier report
-    return out / "report.html"
+    return files | {f"{name}.csv": frame.to_csv(index=False, lineterminator="\n") for name, frame in frames.items()}
 
 
 def _frames(material: Material, sections: Sequence[Section]) -> dict[str, pd.DataFrame]:

@@ -21,8 +21,13 @@ def statements(material: Material) -> list[Statement]:
     """What a reader should take away."""
     found = [_agreement(material)]
     found += [_fastest(material, one, groups) for one, groups in timed.steps(material)]
-    for one, trials in trained.by_setting(material):
-        found += [_best(material, one, trials), _target(material, one, trials)]
+    trials = trained.by_setting(material)
+    single = [(one, every) for one, every in trials if len({trial.cell.recipe for trial in every}) == 1]
+    if len(single) > 1:
+        found.append(_cases(material, single))
+        trials = [pair for pair in trials if pair not in single]
+    for one, every in trials:
+        found += [_best(material, one, every), _target(material, one, every)]
     return [statement for statement in (*found, _troubles(material)) if statement is not None]
 
 
@@ -104,9 +109,7 @@ def _factor(material: Material, mean: Overall) -> Item:
 
 def _best(material: Material, one: Setting, trials: Sequence[Trial]) -> Statement | None:
     """The best held-out result of each optimizer, best first, its rate and whether that was tuned beside it."""
-    series = next(
-        (s for s in ("metric/validation", "metric/training") if trials[0].final(s) is not None), "loss/training"
-    )
+    series = _judged_by(trials)
     sign = -1 if series.startswith("metric") else 1
     ended = [(trial, final) for trial in trials if (final := trial.final(series)) is not None]
     best: dict[str, tuple[Trial, Spread]] = {}
@@ -130,6 +133,35 @@ def _best(material: Material, one: Setting, trials: Sequence[Trial]) -> Statemen
         f"{one.conditions}.",
     ]
     return Statement("Training", one.name, [*filter(None, sentences)], ranking=items)
+
+
+def _cases(material: Material, settings: Sequence[tuple[Setting, list[Trial]]]) -> Statement:
+    """Problems with a recipe each: what its runs end at, over all backends and seeds, and whether they get there."""
+    items = []
+    for one, trials in settings:
+        series = _judged_by(trials)
+        finals = [run.final(series) for trial in trials for run in trial.runs]
+        finite = [final for final in finals if math.isfinite(final)]
+        ends = "–".join(dict.fromkeys(number(end) for end in (min(finite), max(finite)))) if finite else "lost"
+        beside = [f"{series.partition('/')[2]} {trained.merit(one)} of {counted(len(finals), 'run')}"]
+        if len(finite) < len(finals):
+            beside.append(f"{len(finals) - len(finite)} diverged")
+        aimed = [(trial, steps) for trial in trials if (steps := trial.steps_to_target) is not None]
+        if aimed:
+            reached = sum(trial.reached for trial, _ in aimed)
+            beside.append(f"{reached} reached {aimed[0][0].target:g}")
+        beside.append(material.recipe(trials[0].cell.recipe))
+        items.append(Item(one.name, ends, ", ".join(beside)))
+    words = sorted({one.conditions for one, _ in settings})
+    place = f"{words[0]}." if len(words) == 1 else "Each with its own recipe and budget: see below."
+    lead = "**Where each problem ends**, lowest to highest over backends and seeds:"
+    return Statement("Training", "", [lead, place], ranking=items)
+
+
+def _judged_by(trials: Sequence[Trial]) -> str:
+    """The held-out metric, or what comes closest to it."""
+    kinds = ("metric/validation", "metric/training")
+    return next((s for s in kinds if trials[0].final(s) is not None), "loss/training")
 
 
 def _beside(material: Material, trial: Trial, final: Spread, ended: Sequence[tuple[Trial, Spread]], rate: str) -> str:

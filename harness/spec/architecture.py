@@ -40,11 +40,15 @@ GATES = {SimpleRNN: 1, LSTM: 4, GRU: 3}
 
 
 class Place(NamedTuple):
-    """A layer, its name and the shape of its inputs."""
+    """A layer, its name, the shape of its inputs and where a problem's file gives it."""
 
     name: str
     layer: Layer
     inputs: Shape
+    path: str  # as errors of files do: problem.model[2].layers[0], from 0
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.path})"
 
 
 class Parameter(NamedTuple):
@@ -72,25 +76,25 @@ def names(model: tuple[Layer, ...], within: str = "") -> tuple[str, ...]:
     return tuple(out)
 
 
-def places(model: tuple[Layer, ...], inputs: Shape, within: str = "") -> Iterator[Place]:
+def places(model: tuple[Layer, ...], inputs: Shape) -> Iterator[Place]:
     """Every layer in order, a residual before those inside it; ``InvalidInput`` where one cannot take its inputs."""
-    for name, layer in zip(names(model, within), model, strict=True):
-        yield Place(name, layer, inputs)
-        if isinstance(layer, Residual):
-            yield from places(layer.layers, inputs, name)
-        inputs = _output_shape(name, layer, inputs)
+    for place in _sequence(model, inputs, "", "problem.model"):
+        yield from _nested(place)
 
 
-def outputs(model: tuple[Layer, ...], inputs: Shape, within: str = "") -> Shape:
+def sequence(model: tuple[Layer, ...], inputs: Shape) -> Iterator[Place]:
+    """Every layer in order, none of those inside a residual; ``InvalidInput`` where one cannot take its inputs."""
+    return _sequence(model, inputs, "", "problem.model")
+
+
+def outputs(model: tuple[Layer, ...], inputs: Shape) -> Shape:
     """The shape that a model makes of ``inputs``; ``InvalidInput`` if a layer cannot take what it is given."""
-    for name, layer in zip(names(model, within), model, strict=True):
-        inputs = _output_shape(name, layer, inputs)
-    return inputs
+    return _outputs(model, inputs, "", "problem.model")
 
 
 def output_shape(layer: Layer, inputs: Shape) -> Shape:
     """The shape that one layer makes of ``inputs``."""
-    return _output_shape(layer.spelling(), layer, inputs)
+    return outputs((layer,), inputs)
 
 
 def parameters(model: tuple[Layer, ...], inputs: Shape) -> dict[str, Parameter]:
@@ -149,7 +153,7 @@ def _without_gradient(
         roles = _parameters(layer, inputs)
         if "key_bias" in roles:
             yield f"{name}.key_bias"
-        made = _output_shape(name, layer, inputs)
+        made = output_shape(layer, inputs)
         if isinstance(layer, Dense | Conv2D | Attention | BatchNorm | LayerNorm) and _taken_away(rest, made):
             yield from (f"{name}.{role}" for role in roles if role in ("bias", "value_bias", "output_bias", "shift"))
         inputs = made
@@ -183,52 +187,75 @@ def _passes_shifts(layer: Layer, inputs: Shape) -> bool:
             return False
 
 
-def _output_shape(name: str, layer: Layer, inputs: Shape) -> Shape:
-    match layer:
+def _sequence(model: tuple[Layer, ...], inputs: Shape, within: str, path: str) -> Iterator[Place]:
+    for position, (name, layer) in enumerate(zip(names(model, within), model, strict=True)):
+        place = Place(name, layer, inputs, f"{path}[{position}]")
+        yield place
+        inputs = _made(place)
+
+
+def _nested(place: Place) -> Iterator[Place]:
+    """A layer and, of a residual, all inside it."""
+    yield place
+    if isinstance(place.layer, Residual):
+        for inner in _sequence(place.layer.layers, place.inputs, place.name, f"{place.path}.layers"):
+            yield from _nested(inner)
+
+
+def _outputs(model: tuple[Layer, ...], inputs: Shape, within: str, path: str) -> Shape:
+    for place in _sequence(model, inputs, within, path):
+        inputs = _made(place)
+    return inputs
+
+
+def _made(place: Place) -> Shape:
+    """The shape that a layer makes of its inputs."""
+    inputs = place.inputs
+    match place.layer:
         case Dense(units=units):
             return (*inputs[:-1], units)
         case Conv2D(filters=filters, kernel=kernel, strides=steps, padding=how):
-            return (*_slid(name, inputs, kernel, steps, how), filters)
-        case MaxPool(window=window, padding=how) | AveragePool(window=window, padding=how):
-            return (*_slid(name, inputs, window, strides(layer), how), inputs[-1])
+            return (*_slid(place, kernel, steps, how), filters)
+        case MaxPool(window=window, padding=how) | AveragePool(window=window, padding=how) as pool:
+            return (*_slid(place, window, strides(pool), how), inputs[-1])
         case GlobalAveragePool():
-            _refuse_unless(len(inputs) > 1, name, "(…, features) of two axes or more", inputs)
+            _refuse_unless(len(inputs) > 1, place, "(…, features) of two axes or more")
             return inputs[-1:]
         case Flatten():
             return (math.prod(inputs),)
         case Reshape(shape=shape):
-            _refuse_unless(math.prod(shape) == math.prod(inputs), name, f"{math.prod(shape)} numbers", inputs)
+            _refuse_unless(math.prod(shape) == math.prod(inputs), place, f"{math.prod(shape)} numbers")
             return shape
         case Embedding(units=units):
             return (*inputs, units)
-        case SimpleRNN(units=units) | LSTM(units=units) | GRU(units=units):
-            _refuse_unless(len(inputs) == 2, name, "(time, features)", inputs)
+        case SimpleRNN(units=units) | LSTM(units=units) | GRU(units=units) as layer:
+            _refuse_unless(len(inputs) == 2, place, "(time, features)")
             return (inputs[0], units) if layer.sequences else (units,)
         case Attention(heads=heads, size=size):
-            _refuse_unless(len(inputs) == 2, name, "(time, features)", inputs)
+            _refuse_unless(len(inputs) == 2, place, "(time, features)")
             whole = size is not None or inputs[1] % heads == 0
-            _refuse_unless(whole, name, f"features that {heads} heads can share, or a size", inputs)
+            _refuse_unless(whole, place, f"features that {heads} heads can share, or a size")
             return inputs
         case Residual(layers=inner):
-            inside = outputs(inner, inputs, name)
-            _refuse_unless(inside == inputs, name, f"layers that keep the shape; these make {inside}", inputs)
+            inside = _outputs(inner, inputs, place.name, f"{place.path}.layers")
+            _refuse_unless(inside == inputs, place, f"layers that keep the shape; these make {inside}")
             return inputs
         case _:
             return inputs
 
 
-def _slid(name: str, inputs: Shape, window: Pair, steps: Pair, how: Padding) -> Shape:
+def _slid(place: Place, window: Pair, steps: Pair, how: Padding) -> Shape:
     """Height and width of what a sliding window makes of an image."""
-    _refuse_unless(len(inputs) == 3, name, "(height, width, channels)", inputs)
-    sizes = zip(inputs, window, steps, strict=False)
+    _refuse_unless(len(place.inputs) == 3, place, "(height, width, channels)")
+    sizes = zip(place.inputs, window, steps, strict=False)
     found = tuple(-(-n // s) if how == "same" else (n - k) // s + 1 for n, k, s in sizes)
-    _refuse_unless(min(found) > 0, name, f"an image not smaller than its window {window}", inputs)
+    _refuse_unless(min(found) > 0, place, f"an image not smaller than its window {window}")
     return found
 
 
-def _refuse_unless(fine: bool, name: str, needs: str, inputs: Shape) -> None:
+def _refuse_unless(fine: bool, place: Place, needs: str) -> None:
     if not fine:
-        raise InvalidInput(f"{name} needs {needs}; its inputs have the shape {inputs}")
+        raise InvalidInput(f"{place} needs {needs}; its inputs have the shape {place.inputs}")
 
 
 def _parameters(layer: Layer, inputs: Shape) -> dict[str, Parameter]:
@@ -241,7 +268,7 @@ def _parameters(layer: Layer, inputs: Shape) -> dict[str, Parameter]:
             size = math.prod(kernel)
             weight = Parameter((*kernel, features, filters), "weight", (size * features, size * filters))
             return {"weight": weight} | ({"bias": _filled(filters)} if bias else {})
-        case Embedding(vocabulary=vocabulary, units=units):  # a linear map with one active input
+        case Embedding(vocabulary=vocabulary, units=units):
             return {"weight": Parameter((vocabulary, units), "weight", (1, units))}
         case Position():
             return {"weight": Parameter(inputs, "weight", (1, features))}

@@ -21,6 +21,11 @@ Count = Annotated[int, msgspec.Meta(ge=1)]
 Index = Annotated[int, msgspec.Meta(ge=0)]
 
 
+def left_out(means: str, example: Any) -> msgspec.Meta:
+    """Stands beside the type of a field that may be None: what that means, and a value to write instead."""
+    return msgspec.Meta(description=means, extra={"example": example})
+
+
 class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Base of all specs.
 
@@ -49,6 +54,11 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """The name under which files and the command line know this kind."""
         tag = cls.__struct_config__.tag
         return str(tag) if tag is not None else cls.__name__.lower()
+
+
+def metas(annotation: Any) -> list[msgspec.Meta]:
+    """What stands beside a type: its limits, examples and description."""
+    return [meta for meta in getattr(annotation, "__metadata__", ()) if isinstance(meta, msgspec.Meta)]
 
 
 @functools.cache
@@ -88,11 +98,6 @@ def key(spec: Spec) -> str:
 def to_json(spec: Spec) -> bytes:
     """A spec as canonical JSON."""
     return msgspec.json.encode(canonical(spec), order="deterministic")
-
-
-def to_toml(spec: Spec) -> str:
-    """A spec as TOML that a person can edit: every field that is set, defaults included."""
-    return msgspec.toml.encode(_without_none(msgspec.to_builtins(spec))).decode()
 
 
 def from_json(kind: type[S], text: bytes | str) -> S:
@@ -173,12 +178,3 @@ def _leaves(annotation: Any) -> list[Any]:
     """The types and literals that an annotation is made of, in its order."""
     inner = get_args(annotation)
     return [leaf for part in inner for leaf in _leaves(part)] if inner else [annotation]
-
-
-def _without_none(value: Any) -> Any:
-    """TOML has no null: a field that is None is left out."""
-    if isinstance(value, dict):
-        return {name: _without_none(item) for name, item in value.items() if item is not None}
-    if isinstance(value, list | tuple):
-        return [_without_none(item) for item in value]
-    return value

@@ -1,9 +1,9 @@
 """Cell = problem × recipe × budget × backend × implementation × device × precision × mode × seed: one training run."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from harness.errors import InvalidInput
-from harness.spec.base import Count, Index, Spec
+from harness.spec.base import Count, Index, Spec, left_out
 from harness.spec.problem import Problem
 from harness.spec.recipe import Recipe
 from harness.spec.stopping import Stopping, ToTheEnd
@@ -16,8 +16,8 @@ class Budget(Spec, frozen=True):
     earlier.
     """
 
-    steps: Count | None = None
-    epochs: Count | None = None
+    steps: Annotated[Count | None, left_out("epochs are given", 1000)] = None
+    epochs: Annotated[Count | None, left_out("steps are given", 10)] = None
     batch: Count | Literal["full"] = 32
     stop: Stopping = ToTheEnd()
 
@@ -44,12 +44,23 @@ class Cell(Spec, frozen=True):
     seed: Index = 0
 
 
+_TARGET = "the metric of the validation part that counts as solved, for functions the loss"
+
+
 class Case(Spec, frozen=True):
-    """A named entry of the catalogue: a problem with the recipe and budget that its source gives."""
+    """A named entry of the catalogue: a problem with the recipe and budget that its source gives.
+
+    In a file of a user's own, ``name`` is what reports call the problem. ``target`` is what counts as solved: the
+    metric of the validation part, for functions the loss.
+    """
 
     name: str
     about: str
     problem: Problem
     recipe: Recipe
     budget: Budget
-    target: float | None = None  # the metric (validation part) that counts as solved; a loss for functions
+    target: Annotated[float | None, left_out(f"none; {_TARGET}", 0.9)] = None
+
+    def check(self) -> None:
+        if not self.name.strip() or not self.name.isprintable():
+            raise InvalidInput(f"case.name = {self.name!r}: reports call the problem so, give it a name in one line")

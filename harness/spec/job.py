@@ -47,8 +47,15 @@ class FirstCall(Piece, frozen=True, tag="first_call"):
     processes: Count = 1
 
 
-Measure = Agreement | Convergence | Speed | FirstCall
-TIMED = (Speed, FirstCall)  # these get the machine to themselves
+class Memory(Piece, frozen=True, tag="memory"):
+    """The most bytes that ``steps`` steps take above what was there before, in a new process."""
+
+    steps: Count = 20
+
+
+Measure = Agreement | Convergence | Speed | FirstCall | Memory
+COLD = (FirstCall, Memory)  # these get a new process each
+TIMED = (Speed, *COLD)  # these get the machine to themselves
 
 
 class Environment(Spec, frozen=True):

@@ -9,7 +9,7 @@ import msgspec
 
 from harness.errors import InvalidInput
 from harness.spec.activations import ACTIVATIONS, Activation
-from harness.spec.base import Count, Fraction, Piece, Positive
+from harness.spec.base import Count, Fraction, Piece, Positive, left_out
 
 Shape = tuple[int, ...]
 Pair = tuple[Count, Count]  # along height and width
@@ -44,7 +44,7 @@ class MaxPool(Piece, frozen=True, tag="max_pool"):
     """
 
     window: Pair = (2, 2)
-    strides: Pair | None = None
+    strides: Annotated[Pair | None, left_out("the window's size", (1, 1))] = None
     padding: Padding = "valid"
 
 
@@ -52,7 +52,7 @@ class AveragePool(Piece, frozen=True, tag="average_pool"):
     """The mean of each window: of the elements that the image has, or with ``counts_padding`` of zeros too."""
 
     window: Pair = (2, 2)
-    strides: Pair | None = None
+    strides: Annotated[Pair | None, left_out("the window's size", (1, 1))] = None
     padding: Padding = "valid"
     counts_padding: bool = False
 
@@ -72,14 +72,21 @@ class Reshape(Piece, frozen=True, tag="reshape"):
 
 
 class Embedding(Piece, frozen=True, tag="embedding"):
-    """y = W[x], a row of W, of shape (vocabulary, units), for each of the inputs, which are whole numbers from 0."""
+    """y = W[x], a row of W, of shape (vocabulary, units), for each of the inputs, which are whole numbers from 0.
+
+    Initialisations see the fans (1, units): x stands for a one-hot vector, of which one element is not zero, so the
+    variance of y is that of one weight, whatever the vocabulary.
+    """
 
     vocabulary: Count
     units: Count
 
 
 class Position(Piece, frozen=True, tag="position"):
-    """y = x + W with W of the shape of x: what tells one place from another, learned (Gehring et al. 2017)."""
+    """y = x + W with W of the shape of x: what tells one place from another, learned (Gehring et al. 2017).
+
+    Initialisations see the fans (1, features), those of an embedding of the place, for one row of W is added to each.
+    """
 
 
 class SimpleRNN(Piece, frozen=True, tag="rnn"):
@@ -122,7 +129,7 @@ class Attention(Piece, frozen=True, tag="attention"):
     """
 
     heads: Count = 1
-    size: Count | None = None
+    size: Annotated[Count | None, left_out("the number of features over that of heads", 16)] = None
     causal: bool = False
 
 

@@ -14,19 +14,28 @@ Reduction = Literal["mean", "sum", "sum_of_means"]
 
 
 class MeanSquaredError(Piece, frozen=True, tag="mean_squared_error"):
-    """(y − ŷ)², a term for each sample and output. Targets: floats of the outputs' shape. Metric: R²."""
+    """(y − ŷ)², a term for each sample and output. Targets: floats of the outputs' shape. Metric: R².
+
+    ``reduction`` mean is the mean of all terms, sum their sum, sum_of_means the sum over samples of each one's mean.
+    """
 
     reduction: Reduction = "mean"
 
 
 class MeanAbsoluteError(Piece, frozen=True, tag="mean_absolute_error"):
-    """|y − ŷ|, of derivative 0 at 0, a term for each sample and output. Targets as above. Metric: R²."""
+    """|y − ŷ|, of derivative 0 at 0, a term for each sample and output. Targets as above. Metric: R².
+
+    ``reduction`` as of mean_squared_error.
+    """
 
     reduction: Reduction = "mean"
 
 
 class Huber(Piece, frozen=True, tag="huber"):
-    """r²/2 of r = ŷ − y where |r| ≤ δ, else δ(|r| − δ/2), a term for each sample and output (Huber 1964)."""
+    """r²/2 of r = ŷ − y where |r| ≤ δ, else δ(|r| − δ/2), a term for each sample and output (Huber 1964).
+
+    δ is the ``delta``. Targets and metric as above; ``reduction`` as of mean_squared_error.
+    """
 
     delta: Positive = 1.0
     reduction: Reduction = "mean"
@@ -36,6 +45,7 @@ class CrossEntropy(Piece, frozen=True, tag="cross_entropy"):
     """−log softmax(z)[y] from logits z along the last axis, a term for each sample (and place). Metric: accuracy.
 
     ``targets`` labels: integers y. one_hot: −Σ p·log softmax(z) with a distribution p each; labels are made one-hot.
+    ``reduction`` mean is the mean of all terms, sum their sum.
     """
 
     targets: Literal["labels", "one_hot"] = "labels"
@@ -43,7 +53,10 @@ class CrossEntropy(Piece, frozen=True, tag="cross_entropy"):
 
 
 class BinaryCrossEntropy(Piece, frozen=True, tag="binary_cross_entropy"):
-    """log(1 + eᶻ) − yz from logits z, a term for each sample and output. Targets: 0 or 1. Metric: accuracy."""
+    """log(1 + eᶻ) − yz from logits z, a term for each sample and output. Targets: 0 or 1. Metric: accuracy.
+
+    ``reduction`` as of mean_squared_error.
+    """
 
     reduction: Reduction = "mean"
 
@@ -62,6 +75,15 @@ def times_mean(loss: Loss, outputs: Shape) -> int:
             return outputs[0]
         case "sum":
             return math.prod(outputs[:-1] if isinstance(loss, CrossEntropy) else outputs)
+
+
+# Figures of merit over a whole part of the data; higher is better.
+METRICS = {
+    "R²": "1 − Σ(y − ŷ)²/Σ(y − ȳ)², both sums over all samples and outputs, ȳ the mean of each output over them: "
+    "1 at best, 0 of who always answers ȳ.",
+    "accuracy": "The share of samples (and places) with argmax z = argmax y, y the label or its distribution and z the "
+    "logits; of binary targets the share of samples and outputs with (z > 0) = (y > ½).",
+}
 
 
 def metric(loss: Loss) -> str:

@@ -294,10 +294,11 @@ class ScheduleFree(Piece, frozen=True, tag="schedule_free"):
 
 
 class LBFGS(Piece, frozen=True, tag="lbfgs"):
-    """Δ = ηHg, H by two loops over the last ``memory`` pairs s = w − w₋₁, y = g − g₋₁ (Liu & Nocedal 1989).
+    """Δ = η(Hg + λw), H by two loops over the last ``memory`` pairs s = −Δ₋₁, y = g − g₋₁ (Liu & Nocedal 1989).
 
     Over all tensors together, H₀ = γI with γ = sᵀy/yᵀy of the newest pair, 1 at first; no line search. A pair with
-    sᵀy ≤ ``curvature`` is left out. The first step is scaled by min(1, 1/‖g‖₁), or 1/‖g‖₂ with ``first`` l2.
+    sᵀy ≤ ``curvature`` is left out. At first H = I·min(1, 1/‖g‖₁), or 1/‖g‖₂ with ``first`` l2. λ is the rate of the
+    recipe's decoupled decay. s is the step as computed: w − w₋₁ would be as small a number with the rounding of w.
     """
 
     lr: Positive = 0.1
@@ -333,4 +334,4 @@ OPTIMIZERS: tuple[type[Optimizer], ...] = get_args(Optimizer)
 
 def decays_inside(optimizer: Optimizer) -> bool:
     """Whether the formula itself takes the λ of a decoupled decay, which then does not stand apart."""
-    return isinstance(optimizer, ScheduleFree) or getattr(optimizer, "decay", "outside") == "inside"
+    return isinstance(optimizer, ScheduleFree | LBFGS) or getattr(optimizer, "decay", "outside") == "inside"

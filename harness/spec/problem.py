@@ -5,12 +5,14 @@ from typing import Annotated, Literal
 import msgspec
 
 from harness.errors import InvalidInput, unknown
-from harness.spec.base import Count, Fraction, Index, Piece, Positive, Spec
+from harness.spec.base import Count, Fraction, Index, Piece, Positive, Spec, left_out
 from harness.spec.initialisations import Initialisation, Orthogonal, Scaled
 from harness.spec.layers import Layer
 from harness.spec.losses import Loss
 
 SEQUENCES = ("adding", "copy", "temporal_order")  # made of any length
+AtLeast20 = Annotated[int, msgspec.Meta(ge=20)]
+AtLeast10 = Annotated[int, msgspec.Meta(ge=10)]
 MOST_STEPS = 20_000_000  # of all sequences together: half a gigabyte
 DATA = ("digits", "breast_cancer", "wine", "iris", "diabetes", "cube", "regression", "line", *SEQUENCES)
 
@@ -33,12 +35,12 @@ class DataSet(Spec, frozen=True):
     scaling: Literal["none", "standard", "min_max"] = "standard"
     validation: Fraction = 0.15
     test: Fraction = 0.2
-    training: Count | None = None
+    training: Annotated[Count | None, left_out("all that the other parts leave", 500)] = None
     split_seed: Index = 0
     inputs: tuple[str, ...] = ()
     targets: tuple[str, ...] = ()
-    length: Annotated[int, msgspec.Meta(ge=20)] | None = None
-    samples: Annotated[int, msgspec.Meta(ge=10)] | None = None
+    length: Annotated[AtLeast20 | None, left_out("50; only of adding, copy and temporal_order", 100)] = None
+    samples: Annotated[AtLeast10 | None, left_out("6000; only of adding, copy and temporal_order", 1000)] = None
 
     @property
     def is_file(self) -> bool:

@@ -5,7 +5,7 @@ from typing import Annotated, get_args
 import msgspec
 import numpy as np
 
-from harness.spec.base import Count, NonNegative, Piece, Positive
+from harness.spec.base import Count, NonNegative, Piece, Positive, left_out
 
 Floats = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
 
@@ -34,14 +34,14 @@ class Cosine(Piece, frozen=True, tag="cosine"):
     ``steps`` left out means the whole budget (what a warm-up before it leaves of it).
     """
 
-    steps: Count | None = None
+    steps: Annotated[Count | None, left_out("the whole budget", 1000)] = None
     floor: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.0
 
 
 class Polynomial(Piece, frozen=True, tag="polynomial"):
     """factor(t) = end + (1 − end)(1 − t/steps)^power, then end. ``steps`` left out means the whole budget."""
 
-    steps: Count | None = None
+    steps: Annotated[Count | None, left_out("the whole budget", 1000)] = None
     power: Positive = 1.0
     end: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.0
 
@@ -59,7 +59,7 @@ class OneCycle(Piece, frozen=True, tag="one_cycle"):
     The peak is at t = rise·steps − 1, the end at steps − 1. ``steps`` left out means the whole budget.
     """
 
-    steps: Count | None = None
+    steps: Annotated[Count | None, left_out("the whole budget", 1000)] = None
     rise: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 0.3
     start: Annotated[float, msgspec.Meta(gt=0, le=1)] = 0.04
     end: Annotated[float, msgspec.Meta(ge=0, le=1)] = 4e-6
@@ -122,7 +122,7 @@ def factors(schedule: Schedule, steps: int) -> Floats:
 
 
 def _one_cycle(schedule: OneCycle, t: Floats, steps: int) -> Floats:
-    peak, last = schedule.rise * steps - 1, max(steps - 1, 1)
+    peak, last = schedule.rise * steps - 1, steps - 1
 
     def along(progress: Floats, first: float, second: float) -> Floats:
         return np.asarray(second + (first - second) * (1 + np.cos(np.pi * np.clip(progress, 0.0, 1.0))) / 2)

@@ -64,9 +64,8 @@ def cnn(start: Start) -> keras.Model:
 
 def row_lstm(start: Start) -> keras.Model:
     """``keras.layers.LSTM`` over the rows of an image, unrolled (on a CPU its loop is slower), and a linear layer."""
-    model = keras.Sequential(
-        [keras.Input((64,)), layers.Reshape((8, 8)), layers.LSTM(64, unroll=True), layers.Dense(10)]
-    )
+    recurrent = layers.LSTM(64, unroll=True)
+    model = keras.Sequential([keras.Input((64,)), layers.Reshape((8, 8)), recurrent, layers.Dense(10)])
     model.set_weights(list(start.values()))
     return model
 

@@ -77,8 +77,9 @@ def make(name: str, backend: Backend) -> Callable[..., tuple[Trainer, Parameters
         implementation: str = "exact",
         seed: int = 0,
         observe: bool = True,
+        mode: str = "default",
     ) -> tuple[Trainer, Parameters, Integers]:
-        cell = Cell(problem, recipe, budget, on, implementation, precision=precision)
+        cell = Cell(problem, recipe, budget, on, implementation, precision=precision, mode=mode)
         task = tasks.make(problem)
         start, order = tasks.initial(task, seed), tasks.order(task.samples, budget, seed)
         return backends[on].trainer(cell, task, start, len(order), observe), start, order

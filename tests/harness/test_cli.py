@@ -1,5 +1,7 @@
 """The command line as its user meets it: a process, its exit code and what it says."""
 
+import csv
+import dataclasses
 import json
 import os
 import re
@@ -10,11 +12,13 @@ import sys
 import time
 
 import pytest
+from msgspec.structs import replace
 
 from harness import cli
 from harness.problems.catalogue import CATALOGUE
-from harness.spec.base import from_toml, to_toml
+from harness.spec.base import from_toml
 from harness.spec.cell import Case
+from harness.spec.toml import to_toml
 from harness.studies import STUDIES
 from harness.study import Study, overridden
 
@@ -159,6 +163,35 @@ def test_run_resume_replay_and_a_tampered_record(tmp_path):
     assert rows["loss/training"] == "yes"
 
 
+def test_a_users_own_name_and_target_are_the_reports_and_a_new_target_trains_nothing_again(tmp_path):
+    case = CATALOGUE["rosenbrock"]
+    own = replace(case, name="mine", problem=replace(case.problem, b=50.0))
+    arguments = (
+        "run",
+        "functions",
+        "--problem",
+        "mine.toml",
+        *QUICK[2:],
+        "--optimizer",
+        "sgd[lr=1e-4]",
+        "--out",
+        "run",
+    )
+    for target, reached, done_before in ((20.0, "1", 0), (1e-9, "0", 1)):
+        (tmp_path / "mine.toml").write_text(to_toml(replace(own, target=target)))
+        done = gradgauge(*arguments, cwd=tmp_path)
+        assert f"({done_before} done before)" in done.stderr
+        (row,) = csv.DictReader((tmp_path / "run" / "time-to-target.csv").read_text().splitlines())
+        assert (row["problem"], row["target"]) == ("mine", f"training loss ≤ {target:g}")
+        assert row["reached"] == reached
+        assert "Time to target, mine" in (tmp_path / "run" / "report.html").read_text()
+    other = replace(own, name="other", target=3.0)
+    (tmp_path / "other.toml").write_text(to_toml(other))
+    refused = gradgauge(*arguments, "--problem", "other.toml", cwd=tmp_path)
+    assert refused.returncode == 2
+    assert "mine and other are one problem with two targets, 1e-09 and 3" in refused.stderr
+
+
 def test_trouble_is_told_and_the_exit_code_is_0_while_something_was_measured(tmp_path):
     backends = "reference,tests.faulty:RAISING,tests.faulty:REFUSING"
     arguments = ("run", "functions", *QUICK[:4], "--precision", "float64", "--backend", backends)
@@ -266,12 +299,10 @@ def test_agree_exits_1_where_a_backend_differs(tmp_path):
 
 def _tamper(folder, key):
     """Change one recorded loss in its last digits."""
-    from dataclasses import replace
-
     from harness.store import Store
 
     record = Store.open(folder).read(key)
     table = record.table.copy()
     first = table.index[table["series"] == "loss"][0]
     table.loc[first, "value"] *= 1 + 1e-9
-    Store(folder).write(replace(record, table=table))
+    Store(folder).write(dataclasses.replace(record, table=table))

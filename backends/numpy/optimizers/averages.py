@@ -10,15 +10,15 @@ import numpy as np
 from backends.numpy.flat import Array
 
 
-def fold(x: Array, beta: float, into: Array) -> None:
+def fold(x: Array, beta: float | Array, into: Array) -> None:
     """M ← βM + x."""
-    np.multiply(into, beta, out=into)
-    np.add(into, x, out=into)
+    np.multiply(into, beta, into)
+    np.add(into, x, into)
 
 
-def fold_square(x: Array, beta: float, into: Array, square: Array) -> None:
+def fold_square(x: Array, beta: float | Array, into: Array, square: Array) -> None:
     """V ← βV + x², by way of the buffer ``square``."""
-    np.multiply(x, x, out=square)
+    np.multiply(x, x, square)
     fold(square, beta, into)
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 
 from backends.numpy.flat import Array
+from backends.numpy.memory import Memory, number
 from backends.numpy.optimizers.averages import fold
 from harness.spec import optimizers as spec
 
@@ -10,31 +11,29 @@ from harness.spec import optimizers as spec
 class SGD:
     """Δ = ηg."""
 
-    def __init__(self, g: Array) -> None:
-        self.g = g
+    def __init__(self, g: Array, memory: Memory) -> None:
+        self.g, self.delta = g, memory.scratch(g)
 
     def __call__(self, eta: float, t: int) -> Array:
-        return np.multiply(self.g, eta, out=self.g)
+        return np.multiply(self.g, eta, self.delta)
 
 
 class Momentum:
     """v ← μv + (1 − d)g; Δ = ηv, or η(g + μv); with the rate inside, ηg takes the place of g."""
 
-    def __init__(self, optimizer: spec.Momentum, g: Array) -> None:
-        self.spec, self.g = optimizer, g
-        self.v, self.delta = np.zeros_like(g), np.empty_like(g)
+    def __init__(self, optimizer: spec.Momentum, g: Array, memory: Memory) -> None:
+        self.spec, self.g, self.momentum = optimizer, g, number(optimizer.momentum, g)
+        self.v, self.step, self.delta = memory.state(g), memory.scratch(g), memory.scratch(g)
 
     def __call__(self, eta: float, t: int) -> Array:
         o, g, v, delta = self.spec, self.g, self.v, self.delta
         inside = o.rate == "inside"
-        if inside:
-            np.multiply(g, eta, out=g)
-        np.multiply(v, o.momentum, out=v)
-        if o.dampening and (t > 1 or o.first == "damped"):
-            np.multiply(g, 1 - o.dampening, out=g)
-        np.add(v, g, out=v)
+        damped = o.dampening and (t > 1 or o.first == "damped")
+        if inside or damped:
+            g = np.multiply(g, (eta if inside else 1.0) * (1 - o.dampening if damped else 1.0), out=self.step)
+        fold(g, self.momentum, v)
         if o.nesterov:
-            np.multiply(v, o.momentum, out=delta)
+            np.multiply(v, self.momentum, out=delta)
             np.add(delta, g, out=delta)
             return delta if inside else np.multiply(delta, eta, out=delta)
         return v if inside else np.multiply(v, eta, out=delta)
@@ -43,17 +42,19 @@ class Momentum:
 class Lion:
     """Δ = η sign(kM + g) with k = β₁(1 − β₂)/(1 − β₁); then M ← β₂M + g."""
 
-    def __init__(self, optimizer: spec.Lion, g: Array) -> None:
-        self.spec, self.g = optimizer, g
-        self.m, self.mixed = np.zeros_like(g), np.empty_like(g)
+    def __init__(self, optimizer: spec.Lion, g: Array, memory: Memory) -> None:
+        self.g = g
+        self.m, self.mixed, self.delta = memory.state(g), memory.scratch(g), memory.scratch(g)
+        o = optimizer
+        self.k, self.beta2 = number(o.beta1 * (1 - o.beta2) / (1 - o.beta1), g), number(o.beta2, g)
 
     def __call__(self, eta: float, t: int) -> Array:
-        o, g, m, mixed = self.spec, self.g, self.m, self.mixed
-        np.multiply(m, o.beta1 * (1 - o.beta2) / (1 - o.beta1), out=mixed)
+        g, m, mixed, delta = self.g, self.m, self.mixed, self.delta
+        np.multiply(m, self.k, out=mixed)
         np.add(mixed, g, out=mixed)
-        fold(g, o.beta2, m)
-        np.sign(mixed, out=g)  # in place it takes five times as long
-        return np.multiply(g, eta, out=g)
+        fold(g, self.beta2, m)
+        np.sign(mixed, out=delta)  # in place it takes five times as long
+        return np.multiply(delta, eta, out=delta)
 
 
 class Rprop:
@@ -63,10 +64,10 @@ class Rprop:
     1 + a(s⁺ − s⁻)/2 + a²((s⁺ + s⁻)/2 − 1): a ufunc's ``where`` is slower.
     """
 
-    def __init__(self, optimizer: spec.Rprop, g: Array) -> None:
+    def __init__(self, optimizer: spec.Rprop, g: Array, memory: Memory) -> None:
         self.spec, self.g = optimizer, g
-        self.s, self.sign = np.full_like(g, optimizer.lr), np.zeros_like(g)
-        self.agrees, self.factor = np.empty_like(g), np.empty_like(g)
+        self.s, self.sign = memory.state(g, optimizer.lr), memory.state(g)
+        self.agrees, self.factor = memory.scratch(g), memory.scratch(g)
         self.moved = np.empty(g.shape, np.bool_)
 
     def __call__(self, eta: float, t: int) -> Array:
@@ -86,5 +87,5 @@ class Rprop:
         np.minimum(agrees, 0, out=agrees)
         np.add(agrees, 1, out=agrees)
         np.multiply(sign, agrees, out=sign)
-        np.multiply(s, sign, out=g)
-        return np.multiply(g, eta / o.lr, out=g)
+        np.multiply(s, sign, out=factor)
+        return np.multiply(factor, eta / o.lr, out=factor)

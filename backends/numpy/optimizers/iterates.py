@@ -1,4 +1,4 @@
-"""Steps that remember where the weights were: means and differences of the iterates."""
+"""Steps that remember where the weights were: means of the iterates, or the steps between them."""
 
 import math
 from collections import deque
@@ -7,7 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from backends.numpy.decays import adder
-from backends.numpy.flat import Array, Flat, norm
+from backends.numpy.flat import Array, Flat, Spread, norm
+from backends.numpy.memory import Memory
 from backends.numpy.optimizers.averages import fold_square, root
 from harness.spec import optimizers as spec
 
@@ -15,19 +16,25 @@ from harness.spec import optimizers as spec
 class ScheduleFree:
     """z ← z − η(u + λw); x ← (1 − c)x + cz; Δ = w − ((1 − β)z + βx)."""
 
-    def __init__(self, optimizer: spec.ScheduleFree, w: Flat, g: Flat, decay: Mapping[str, float]) -> None:
-        self.spec, self.w, self.u, self.add = optimizer, w.vector, g.vector, adder(decay, w, g.vector)
-        self.z, self.x, self.v = w.vector.copy(), w.vector.copy(), np.zeros_like(self.u)
-        self.delta, self.squares = np.empty_like(self.u), 0.0
+    def __init__(self, optimizer: spec.ScheduleFree, w: Array, g: Array, decay: Spread, memory: Memory) -> None:
+        self.spec, self.w, self.g = optimizer, w, g
+        self.u, self.delta = memory.scratch(g), memory.scratch(g)
+        self.z, self.x = memory.state(w), memory.state(w)
+        self.v = memory.state(g) if optimizer.base == "adam" else g[:0]
+        np.copyto(self.z, w)
+        np.copyto(self.x, w)
+        self.add, self.squares = adder(decay, w, self.u, memory), 0.0
 
     def __call__(self, eta: float, t: int) -> Array:
-        o, u, z, x, delta = self.spec, self.u, self.z, self.x, self.delta
+        o, g, u, z, x, delta = self.spec, self.g, self.u, self.z, self.x, self.delta
         if o.base == "adam":
             k = (1 - o.beta2) / (1 - o.beta2**t)
-            fold_square(u, o.beta2, self.v, delta)
+            fold_square(g, o.beta2, self.v, delta)
             root(self.v, k, o.eps, "outside", delta)
             np.multiply(delta, math.sqrt(k), out=delta)
-            np.divide(u, delta, out=u)
+            np.divide(g, delta, out=u)
+        else:
+            np.copyto(u, g)
         self.add()
         np.multiply(u, eta, out=u)
         np.subtract(z, u, out=z)
@@ -49,22 +56,24 @@ class ScheduleFree:
 
 
 class LBFGS:
-    """Δ = ηHg by the two-loop recursion over the kept pairs s = w − w₋₁, y = g − g₋₁ with sᵀy > ``curvature``."""
+    """Δ = η(Hg + λw) by two loops over the kept pairs s = −Δ₋₁, y = g − g₋₁ with sᵀy > ``curvature``."""
 
-    def __init__(self, optimizer: spec.LBFGS, w: Array, g: Array) -> None:
-        self.spec, self.w, self.g = optimizer, w, g
-        self.w_before, self.g_before, self.q, self.term = (np.empty_like(g) for _ in range(4))
+    def __init__(self, optimizer: spec.LBFGS, w: Flat, g: Flat, decay: Mapping[str, float], memory: Memory) -> None:
+        self.spec, self.g, like = optimizer, g.vector, g.vector
+        self.g_before, self.q, self.term = memory.state(like), memory.state(like), memory.scratch(like)  # q becomes Δ
+        self.add = adder(w.spread(decay), w.vector, self.q, memory)
         self.pairs: deque[tuple[Array, Array, float]] = deque()  # (s, y, sᵀy), oldest first
-        self.spare = [(s, y) for s, y in np.empty((optimizer.memory + 1, 2, g.size), g.dtype)]
+        self.spare = [(memory.state(like), memory.state(like)) for _ in range(optimizer.memory + 1)]
 
     def __call__(self, eta: float, t: int) -> Array:
-        if t > 1:
-            self._remember()
-        np.copyto(self.w_before, self.w)
-        np.copyto(self.g_before, self.g)
         if t == 1:
-            return np.multiply(self.g, eta * self._first(), out=self.q)
-        return np.multiply(self._two_loops(), eta, out=self.q)
+            np.multiply(self.g, self._first(), out=self.q)
+        else:
+            self._remember()
+            self._two_loops()
+        np.copyto(self.g_before, self.g)
+        self.add()
+        return np.multiply(self.q, eta, out=self.q)
 
     def _first(self) -> float:
         """min(1, 1/‖g‖₁) or min(1, 1/‖g‖₂) of the first gradient, or 1."""
@@ -80,7 +89,7 @@ class LBFGS:
     def _remember(self) -> None:
         """Take in the newest pair if its curvature is enough, in the place of the oldest if the memory is full."""
         s, y = self.spare.pop()
-        np.subtract(self.w, self.w_before, out=s)
+        np.negative(self.q, out=s)
         np.subtract(self.g, self.g_before, out=y)
         curvature = float(np.dot(s, y))
         if curvature > self.spec.curvature:
@@ -90,8 +99,8 @@ class LBFGS:
             s, y, _ = self.pairs.popleft()
         self.spare.append((s, y))
 
-    def _two_loops(self) -> Array:
-        """Hg, H₀ = γI (Nocedal & Wright 2006, algorithm 7.4)."""
+    def _two_loops(self) -> None:
+        """q = Hg, H₀ = γI (Nocedal & Wright 2006, algorithm 7.4)."""
         q, term, shares = self.q, self.term, []
         np.copyto(q, self.g)
         for s, y, curvature in reversed(self.pairs):
@@ -105,4 +114,3 @@ class LBFGS:
         for (s, y, curvature), a in zip(self.pairs, reversed(shares), strict=True):
             np.multiply(s, a - float(np.dot(y, q)) / curvature, out=term)
             np.add(q, term, out=q)
-        return q

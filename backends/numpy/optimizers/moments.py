@@ -8,6 +8,7 @@ import math
 import numpy as np
 
 from backends.numpy.flat import Array
+from backends.numpy.memory import Memory, number
 from backends.numpy.optimizers.averages import fold, fold_square, root
 from harness.spec import optimizers as spec
 
@@ -15,17 +16,18 @@ from harness.spec import optimizers as spec
 class Adam:
     """Δ = ηm̂/(√v̂ + ε), in the spec's variants of ε and of AMSGrad."""
 
-    def __init__(self, optimizer: spec.Adam, g: Array) -> None:
+    def __init__(self, optimizer: spec.Adam, g: Array, memory: Memory) -> None:
         self.spec, self.g = optimizer, g
-        self.m, self.v = np.zeros_like(g), np.zeros_like(g)
-        self.greatest, self.delta = np.zeros_like(g), np.empty_like(g)
+        self.beta1, self.beta2 = number(optimizer.beta1, g), number(optimizer.beta2, g)
+        self.m, self.v, self.delta = memory.state(g), memory.state(g), memory.scratch(g)
+        self.greatest = memory.state(g) if optimizer.amsgrad != "no" else g[:0]
 
     def __call__(self, eta: float, t: int) -> Array:
         o, m, v, delta = self.spec, self.m, self.v, self.delta
         k1, c2 = (1 - o.beta1) / (1 - o.beta1**t), 1 - o.beta2**t
         k2 = (1 - o.beta2) / c2
-        fold(self.g, o.beta1, m)
-        fold_square(self.g, o.beta2, v, delta)
+        fold(self.g, self.beta1, m)
+        fold_square(self.g, self.beta2, v, delta)
         if o.amsgrad == "raw":
             v = np.maximum(self.greatest, v, out=self.greatest)
         elif o.amsgrad == "corrected":
@@ -39,20 +41,20 @@ class Adam:
 class Adamax:
     """u ← max(β₂u, |g| + ε); Δ = ηk₁M/u; with ε outside u ← max(β₂u, |g|); Δ = ηk₁M/(u + ε)."""
 
-    def __init__(self, optimizer: spec.Adamax, g: Array) -> None:
+    def __init__(self, optimizer: spec.Adamax, g: Array, memory: Memory) -> None:
         self.spec, self.g = optimizer, g
-        self.m, self.u, self.delta = np.zeros_like(g), np.zeros_like(g), np.empty_like(g)
+        self.m, self.u, self.delta = memory.state(g), memory.state(g), memory.scratch(g)
 
     def __call__(self, eta: float, t: int) -> Array:
         o, g, u, delta = self.spec, self.g, self.u, self.delta
         fold(g, o.beta1, self.m)
-        np.abs(g, out=g)
+        np.abs(g, out=delta)
         np.multiply(u, o.beta2, out=u)
         if o.eps_placement == "inside":
-            np.add(g, o.eps, out=g)
-            below = np.maximum(u, g, out=u)
+            np.add(delta, o.eps, out=delta)
+            below = np.maximum(u, delta, out=u)
         else:
-            np.maximum(u, g, out=u)
+            np.maximum(u, delta, out=u)
             below = np.add(u, o.eps, out=delta)
         np.divide(self.m, below, out=delta)
         return np.multiply(delta, eta * (1 - o.beta1) / (1 - o.beta1**t), out=delta)
@@ -61,10 +63,10 @@ class Adamax:
 class NAdam:
     """Δ = η[(1 − μₜ)/(1 − Pₜ)·g + (1 − β₁)μₜ₊₁/(1 − Pₜ₊₁)·M]/(√v̂ + ε), Pₜ = μ₁⋯μₜ."""
 
-    def __init__(self, optimizer: spec.NAdam, g: Array) -> None:
+    def __init__(self, optimizer: spec.NAdam, g: Array, memory: Memory) -> None:
         self.spec, self.g = optimizer, g
-        self.m, self.v = np.zeros_like(g), np.zeros_like(g)
-        self.ahead, self.delta = np.empty_like(g), np.empty_like(g)
+        self.m, self.v = memory.state(g), memory.state(g)
+        self.ahead, self.delta = memory.scratch(g), memory.scratch(g)
         self.product = 1.0
 
     def __call__(self, eta: float, t: int) -> Array:
@@ -75,11 +77,12 @@ class NAdam:
         fold(g, o.beta1, self.m)
         fold_square(g, o.beta2, self.v, delta)
         root(self.v, k2, o.eps, "outside", delta)
-        np.multiply(g, (1 - mu) / (1 - self.product), out=g)
-        np.multiply(self.m, (1 - o.beta1) * following / (1 - self.product * following), out=ahead)
+        of_g = (1 - mu) / (1 - self.product)
+        of_m = (1 - o.beta1) * following / (1 - self.product * following)
+        np.multiply(self.m, of_m / of_g, out=ahead)
         np.add(ahead, g, out=ahead)
         np.divide(ahead, delta, out=delta)
-        return np.multiply(delta, eta / math.sqrt(k2), out=delta)
+        return np.multiply(delta, eta * of_g / math.sqrt(k2), out=delta)
 
     def _momentum(self, t: int) -> float:
         """μₜ = β₁(1 − ½·0.96^(tψ)), or β₁ throughout."""
@@ -90,9 +93,9 @@ class NAdam:
 class RAdam:
     """Δ = ηrₜm̂/(√v̂ + ε) where ρₜ > threshold, else ηm̂."""
 
-    def __init__(self, optimizer: spec.RAdam, g: Array) -> None:
+    def __init__(self, optimizer: spec.RAdam, g: Array, memory: Memory) -> None:
         self.spec, self.g = optimizer, g
-        self.m, self.v, self.delta = np.zeros_like(g), np.zeros_like(g), np.empty_like(g)
+        self.m, self.v, self.delta = memory.state(g), memory.state(g), memory.scratch(g)
 
     def __call__(self, eta: float, t: int) -> Array:
         o, delta = self.spec, self.delta
@@ -119,19 +122,19 @@ class RAdam:
 class Yogi:
     """v ← v − (1 − β₂)sign(v − g²)g²; Δ = ηm̂/(√v̂ + ε), m̂ = k₁M, v̂ = v/(1 − β₂ᵗ), or m = (1 − β₁)M and v."""
 
-    def __init__(self, optimizer: spec.Yogi, g: Array) -> None:
+    def __init__(self, optimizer: spec.Yogi, g: Array, memory: Memory) -> None:
         self.spec, self.g = optimizer, g
-        self.m = np.full_like(g, optimizer.initial_accumulator / (1 - optimizer.beta1))
-        self.v = np.full_like(g, optimizer.initial_accumulator)
-        self.change, self.delta = np.empty_like(g), np.empty_like(g)
+        self.m = memory.state(g, optimizer.initial_accumulator / (1 - optimizer.beta1))
+        self.v = memory.state(g, optimizer.initial_accumulator)
+        self.apart, self.change, self.delta = memory.scratch(g), memory.scratch(g), memory.scratch(g)
 
     def __call__(self, eta: float, t: int) -> Array:
-        o, g, v, change, delta = self.spec, self.g, self.v, self.change, self.delta
+        o, g, v, apart, change, delta = self.spec, self.g, self.v, self.apart, self.change, self.delta
         c1, c2 = (1 - o.beta1**t, 1 - o.beta2**t) if o.bias_correction else (1.0, 1.0)
         fold(g, o.beta1, self.m)
         np.multiply(g, g, out=delta)
-        np.subtract(v, delta, out=g)
-        np.sign(g, out=change)  # in place it takes five times as long
+        np.subtract(v, delta, out=apart)
+        np.sign(apart, out=change)  # in place it takes five times as long
         np.multiply(change, delta, out=change)
         np.multiply(change, 1 - o.beta2, out=change)
         np.subtract(v, change, out=v)
@@ -143,9 +146,9 @@ class Yogi:
 class AdaBelief:
     """M without its constant; s ← β₂s + (1 − β₂)(g − m)² + ε'; Δ = ηk₁M/(√(s/c₂) + ε)."""
 
-    def __init__(self, optimizer: spec.AdaBelief, g: Array) -> None:
+    def __init__(self, optimizer: spec.AdaBelief, g: Array, memory: Memory) -> None:
         self.spec, self.g = optimizer, g
-        self.m, self.s, self.delta = np.zeros_like(g), np.zeros_like(g), np.empty_like(g)
+        self.m, self.s, self.delta = memory.state(g), memory.state(g), memory.scratch(g)
 
     def __call__(self, eta: float, t: int) -> Array:
         o, g, m, s, delta = self.spec, self.g, self.m, self.s, self.delta
@@ -167,10 +170,10 @@ class AdaBelief:
 class Adan:
     """d = g − g₋₁; M, D, N without their constants; Δ = η(k₁M + kk₂D)/(√(k₃N) + ε), k = β₂ or 1 − β₂."""
 
-    def __init__(self, optimizer: spec.Adan, g: Array) -> None:
+    def __init__(self, optimizer: spec.Adan, g: Array, memory: Memory) -> None:
         self.spec, self.g = optimizer, g
-        self.m, self.d, self.n = np.zeros_like(g), np.zeros_like(g), np.zeros_like(g)
-        self.before, self.ahead, self.delta = np.empty_like(g), np.empty_like(g), np.empty_like(g)
+        self.m, self.d, self.n, self.before = (memory.state(g) for _ in range(4))
+        self.ahead, self.delta = memory.scratch(g), memory.scratch(g)
 
     def __call__(self, eta: float, t: int) -> Array:
         o, g, ahead, delta = self.spec, self.g, self.ahead, self.delta

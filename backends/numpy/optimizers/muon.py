@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from backends.numpy.flat import Array, Flat, norm
+from backends.numpy.memory import Memory
 from backends.numpy.optimizers.averages import fold
 from backends.numpy.optimizers.moments import Adam
 from harness.spec import optimizers as spec
@@ -13,50 +14,51 @@ A, B, C = 3.4445, -4.7750, 2.0315
 
 
 class Muon:
-    """B ← μB + sg; Δ = ηs′·NS of sg/(1 − μᵗ) + μB/(1 − μᵗ⁺¹), or of B/(1 − μᵗ); the divisors 1 if not corrected.
+    """B ← μB + g; Δ = ηs′·NS of c(g/(1 − μᵗ) + μB/(1 − μᵗ⁺¹)), or of cB/(1 − μᵗ); the divisors 1 if not corrected.
 
-    The averages are those of the whole vector, in one go. What is no matrix is gathered into a vector of its own.
+    c = 1 − μ, or 1 where B is a sum. The averages are those of the whole vector, in one go. What is no matrix is
+    gathered into a vector of its own.
     """
 
-    def __init__(self, optimizer: spec.Muon, g: Flat) -> None:
+    def __init__(self, optimizer: spec.Muon, g: Flat, memory: Memory) -> None:
         o = optimizer
-        self.spec, self.g = o, g
-        self.b, self.direction = np.zeros_like(g.vector), np.empty_like(g.vector)
+        self.spec, self.g, self.b, self.direction = o, g.vector, memory.state(g.vector), g.twin()
+        views = self.direction.views.values()
         self.matrices = [
-            (view, scale(o, *view.shape), NewtonSchulz(view, o.iterations, o.eps))
-            for view in g.views.values()
-            if view.ndim == 2
+            (view, scale(o, *view.shape), NewtonSchulz(view, o.iterations, o.eps)) for view in views if view.ndim == 2
         ]
-        self.others = [piece for piece, view in zip(g.pieces, g.views.values(), strict=True) if view.ndim != 2]
+        self.others, self.places = (
+            [piece for piece, view in zip(flat.pieces, views, strict=True) if view.ndim != 2]
+            for flat in (g, self.direction)
+        )
         self.gathered = np.concatenate([g.vector[:0], *self.others])
-        self.adam = Adam(spec.Adam(o.lr, o.beta1, o.beta2, o.adam_eps), self.gathered)
+        self.adam = Adam(spec.Adam(o.lr, o.beta1, o.beta2, o.adam_eps), self.gathered, memory)
         self.deltas = np.split(self.adam.delta, np.cumsum([piece.size for piece in self.others])[:-1])
 
     def __call__(self, eta: float, t: int) -> Array:
-        if self.others:
-            np.concatenate(self.others, out=self.gathered)
         self._average(t)
         for view, size, orthogonal in self.matrices:
             np.multiply(orthogonal(view), eta * size, out=view)
         if self.others:
+            np.concatenate(self.others, out=self.gathered)
             self.adam(eta, t)
-            for piece, delta in zip(self.others, self.deltas, strict=True):
-                np.copyto(piece, delta)
-        return self.g.vector
+            for place, delta in zip(self.places, self.deltas, strict=True):
+                np.copyto(place, delta)
+        return self.direction.vector
 
     def _average(self, t: int) -> None:
-        """What is orthogonalised, in place of g."""
-        o, g, mu = self.spec, self.g.vector, self.spec.momentum
+        """What is orthogonalised."""
+        o, mu, direction = self.spec, self.spec.momentum, self.direction.vector
         now, following = (1 - mu**t, 1 - mu ** (t + 1)) if o.buffer == "corrected" else (1.0, 1.0)
-        if o.buffer != "sum":
-            np.multiply(g, 1 - mu, out=g)
-        fold(g, mu, self.b)
-        if o.nesterov:
-            np.divide(g, now, out=g)
-            np.multiply(self.b, mu / following, out=self.direction)
-            np.add(g, self.direction, out=g)
-        else:
-            np.divide(self.b, now, out=g)
+        share = 1.0 if o.buffer == "sum" else (1 - mu) / now
+        fold(self.g, mu, self.b)
+        if not o.nesterov:
+            np.multiply(self.b, share, out=direction)
+            return
+        np.multiply(self.b, mu * now / following, out=direction)
+        np.add(direction, self.g, out=direction)
+        if share != 1:
+            np.multiply(direction, share, out=direction)
 
 
 def scale(optimizer: spec.Muon, inputs: int, outputs: int) -> float:

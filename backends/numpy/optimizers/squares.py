@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from backends.numpy.flat import Array
+from backends.numpy.memory import Memory
 from backends.numpy.optimizers.averages import fold, fold_square, root
 from harness.spec import optimizers as spec
 
@@ -12,9 +13,9 @@ from harness.spec import optimizers as spec
 class AdaGrad:
     """h ← h + g²; Δ = ηg/√(h + ε), or ηg/(√h + ε)."""
 
-    def __init__(self, optimizer: spec.AdaGrad, g: Array) -> None:
+    def __init__(self, optimizer: spec.AdaGrad, g: Array, memory: Memory) -> None:
         self.spec, self.g = optimizer, g
-        self.h, self.delta = np.full_like(g, optimizer.initial_accumulator), np.empty_like(g)
+        self.h, self.delta = memory.state(g, optimizer.initial_accumulator), memory.scratch(g)
 
     def __call__(self, eta: float, t: int) -> Array:
         g, h, delta = self.g, self.h, self.delta
@@ -28,10 +29,11 @@ class AdaGrad:
 class RMSProp:
     """ĥ = kH with k = 1 − β, or (1 − β)/(1 − βᵗ) with the bias corrected; centred: h − m² = k(H − kM²)."""
 
-    def __init__(self, optimizer: spec.RMSProp, g: Array) -> None:
+    def __init__(self, optimizer: spec.RMSProp, g: Array, memory: Memory) -> None:
         self.spec, self.g = optimizer, g
-        self.h, self.m, self.v = np.zeros_like(g), np.zeros_like(g), np.zeros_like(g)
-        self.delta, self.variance = np.empty_like(g), np.empty_like(g)
+        self.h, self.delta, self.variance = memory.state(g), memory.scratch(g), memory.scratch(g)
+        self.m = memory.state(g) if optimizer.centred else g[:0]
+        self.v = memory.state(g) if optimizer.momentum else g[:0]
 
     def __call__(self, eta: float, t: int) -> Array:
         o, g, h, m, v, delta = self.spec, self.g, self.h, self.m, self.v, self.delta
@@ -55,10 +57,10 @@ class RMSProp:
 class Adadelta:
     """u = √((A + ε′)/(H + ε′))·g with ε′ = ε/(1 − ρ); A ← ρA + u²; Δ = ηu."""
 
-    def __init__(self, optimizer: spec.Adadelta, g: Array) -> None:
+    def __init__(self, optimizer: spec.Adadelta, g: Array, memory: Memory) -> None:
         self.spec, self.g = optimizer, g
-        self.h, self.a = np.zeros_like(g), np.zeros_like(g)
-        self.u, self.delta = np.empty_like(g), np.empty_like(g)
+        self.h, self.a = memory.state(g), memory.state(g)
+        self.u, self.delta = memory.scratch(g), memory.scratch(g)
 
     def __call__(self, eta: float, t: int) -> Array:
         rho, eps, h, a, u, delta = (

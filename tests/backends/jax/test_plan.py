@@ -137,6 +137,13 @@ def test_decays_within_a_formula(backend, piece, optimizer, exact, another):
     assert bool(shipped.why) == another
 
 
+def test_a_decay_is_part_of_the_steps_of_lbfgs(backend):
+    """optax finds it in w − w₋₁."""
+    recipe = Recipe(LBFGS(), decay=Decoupled())
+    assert origin(backend, "decay", recipe, "exact").how == C
+    assert origin(backend, "decay", recipe, "shipped").by == "optax.add_decayed_weights"
+
+
 @pytest.mark.parametrize("optimizer", [LARS(decay="outside"), LAMB(decay="outside"), Adamax()])
 def test_other_decays_stand_apart(backend, optimizer):
     recipe = Recipe(optimizer, decay=Decoupled())

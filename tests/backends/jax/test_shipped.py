@@ -72,6 +72,7 @@ ELSEWHERE = [
     (LARS(1.0), LARS(1.0, norm="joint"), Recipe(SGD(), decay=Decoupled(0.1)), RandomGradients()),
     (LBFGS(0.1), LBFGS(0.1, first="l2", curvature=0.0), Recipe(SGD()), Quadratic()),
     (LBFGS(0.1, 3, first="plain"), LBFGS(0.1, 3, first="l2", curvature=0.0), Recipe(SGD()), Quadratic()),
+    (LBFGS(0.1), LBFGS(0.1, first="l2", curvature=0.0), Recipe(SGD(), decay=Decoupled(0.1)), Quadratic()),
 ]
 
 

@@ -133,7 +133,7 @@ def test_own_masks(make, precision):
     """0 with probability p, else 1/(1 − p): new at each step, the same after a reset, and not used up by a look."""
     words = {"precision": precision, "implementation": "shipped"}
     mine, start, order = make(digits(*DROPOUT), Recipe(Adam()), Budget(steps=30, batch=40), **words)
-    on = mine._objective(40)
+    on = mine.objective(40)
     seen = {name: [] for name in on.masks}
     for row in order:
         before = mine.gradients(row)

@@ -68,7 +68,8 @@ def test_float32_is_float32_throughout(precision):
     run.train(task.order(made.samples, Budget(steps=2, batch=4), 0))
     for w in run.parameters().values():
         assert np.array_equal(w, w.astype(precision))
-    buffers = [run.w.vector, run.g.vector, run.parts["test"].x, *vars(run.update.optimizer).values()]
+    (block,) = run.update.blocks
+    buffers = [run.w.vector, run.g.vector, run.parts["test"].x, *vars(block.optimizer).values()]
     assert {b.dtype for b in buffers if isinstance(b, np.ndarray)} == {np.dtype(precision)}
 
 

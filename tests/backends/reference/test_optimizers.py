@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from backends.reference import optimizers
-from backends.reference.optimizers import At
+from backends.reference.optimizers.step import At
 from harness.spec.optimizers import SGD, AdaGrad, Adam, Momentum, RMSProp
 from harness.spec.spellings import averaged_momentum
 

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from backends.reference import optimizers, update
-from backends.reference.optimizers import At, newton_schulz, two_loops
+from backends.reference.optimizers.iterates import two_loops
+from backends.reference.optimizers.muon import newton_schulz
+from backends.reference.optimizers.step import At
 from harness.spec.optimizers import (
     LAMB,
     LARS,
@@ -241,6 +243,18 @@ def test_lbfgs_keeps_the_newest_pairs_that_curve():
 def test_the_first_step_of_lbfgs(first, expected):
     (delta,), _ = steps(LBFGS(first=first), [[3.0, -4.0]], np.zeros(2))
     assert delta == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.5])
+def test_the_pairs_of_lbfgs_are_its_steps(decay):
+    """All of a step, the decay too, and as it was computed: the rounding of w = 1e8 would make nothing of 1e-9."""
+    spec, far = LBFGS(first="plain", curvature=0.0), np.array([1e8])
+    first, state = optimizers.delta(spec, At(np.array([1e-8]), far, 0.1, 1, decay), optimizers.initial(spec, far))
+    assert first == pytest.approx(1e-9 + 0.1 * decay * 1e8, rel=1e-15)
+    _, state = optimizers.delta(spec, At(np.array([0.5e-8]), far - first, 0.1, 2), state)
+    ((s, y),) = state["pairs"]
+    assert s == -first
+    assert y == pytest.approx(-0.5e-8, rel=1e-15)
 
 
 def test_lbfgs_is_over_all_tensors_together():

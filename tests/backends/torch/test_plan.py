@@ -1,10 +1,13 @@
 """Which pieces are PyTorch's own."""
 
 import pytest
+import torch
 
 from harness.errors import Unsupported
 from harness.problems.catalogue import case
-from harness.spec.cell import Cell
+from harness.spec.cell import Budget, Cell
+from harness.spec.layers import Dense
+from harness.spec.losses import CrossEntropy
 from harness.spec.optimizers import (
     LAMB,
     LARS,
@@ -26,6 +29,7 @@ from harness.spec.optimizers import (
     ScheduleFree,
     Yogi,
 )
+from harness.spec.problem import DataSet, Network
 from harness.spec.recipe import L2, Adaptive, ByValue, Coupled, Decoupled, GlobalNorm, NoClip, PerTensor, Recipe
 from harness.spec.schedules import (
     Cosine,
@@ -103,11 +107,11 @@ OPTIMIZERS = [
     (Recipe(Yogi()), C, C, True),
     (Recipe(Adan()), C, C, True),
     (Recipe(ScheduleFree()), C, C, True),
-    (Recipe(LBFGS()), C, N, True),
+    (Recipe(LBFGS()), N, N, True),
     (Recipe(LBFGS(first="l2")), C, N, True),
     (Recipe(LBFGS(curvature=0.0)), C, N, True),
     (Recipe(LBFGS(), decay=Decoupled()), C, N, True),
-    (Recipe(LBFGS(), decay=Coupled()), C, N, True),
+    (Recipe(LBFGS(), decay=Coupled()), N, N, True),
 ]
 
 
@@ -143,6 +147,7 @@ OTHERS = [
     ("decay", Recipe(Muon(), decay=Decoupled()), C, N),
     ("decay", Recipe(Rprop(), decay=Coupled()), C, C),
     ("decay", Recipe(LAMB(), decay=Decoupled()), C, C),
+    ("decay", Recipe(LBFGS(), decay=Decoupled()), C, C),
     ("decay", Recipe(ScheduleFree(), decay=Decoupled(scaled_by="schedule")), C, C),
     ("schedule", Recipe(Adam()), N, N),
     ("schedule", Recipe(Adam(), schedule=Exponential()), C, N),
@@ -162,6 +167,30 @@ OTHERS = [
 def test_other_pieces(backend, piece, recipe, exact, shipped):
     assert origin(backend, piece, recipe, "exact").how == exact
     assert origin(backend, piece, recipe, "shipped").how == shipped
+
+
+CYCLES = [
+    (OneCycle(rise=1 / 14), C),
+    (OneCycle(rise=2 / 14), N),
+    (OneCycle(rise=0.01), N),
+    (OneCycle(4, rise=0.25), C),
+    (WarmUp(4, then=OneCycle(rise=1 / 10)), C),
+    (WarmUp(4, then=OneCycle(rise=1 / 14)), N),
+]
+
+
+@pytest.mark.parametrize(("schedule", "shipped"), CYCLES)
+@pytest.mark.parametrize("budget", [Budget(steps=14, batch=14), Budget(epochs=2, batch=14)])  # of 98 flowers
+def test_a_cycle_that_starts_at_its_peak(backend, budget, schedule, shipped):
+    iris = Network(DataSet("iris"), (Dense(3),), CrossEntropy())
+    cell = Cell(iris, Recipe(SGD(), schedule=schedule), budget, "torch", "shipped")
+    assert backend.plan(cell, ("dense1.weight", "dense1.bias"))["schedule"].how == shipped
+
+
+def test_torch_cannot_start_a_cycle_at_its_peak():
+    optimizer = torch.optim.SGD([torch.zeros(1)])
+    with pytest.raises(ZeroDivisionError):
+        torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.1, total_steps=10, pct_start=0.1, cycle_momentum=False)
 
 
 def test_no_gpu_is_a_reason(backend):

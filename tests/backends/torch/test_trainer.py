@@ -2,9 +2,13 @@
 
 import numpy as np
 import pytest
+import torch
 
+from backends.reference import update as reference
+from backends.torch import optimizers
+from backends.torch.update import Update
 from harness.spec.activations import Tanh
-from harness.spec.cell import Budget
+from harness.spec.cell import Budget, Cell
 from harness.spec.layers import Dense
 from harness.spec.losses import CrossEntropy
 from harness.spec.optimizers import (
@@ -43,6 +47,21 @@ def test_formulas_hold_in_the_canonical_layout(run, recipe):
     """``nn.Linear`` keeps its weights the other way round."""
     mine = run(NETWORK, recipe, SHORT)
     assert mine.distance(run(NETWORK, recipe, SHORT, on="reference")) <= 1e-12
+
+
+def test_lbfgs_goes_on_after_a_gradient_of_zero(make):
+    """Where torch by its tolerances stays, it takes no pair."""
+    recipe, gradients = Recipe(LBFGS()), np.array([[3.0, 4.0], [1.0, 2.0], [0.0, 0.0], [1e-9, 0.0], [0.5, 0.25]])
+    cell = Cell(Quadratic(), recipe, SHORT, "torch")
+    assert optimizers.origin(cell).how == "native"
+    mine = torch.nn.Parameter(torch.zeros(2, dtype=torch.float64))
+    update, theirs = Update(cell, {"x": mine}, len(gradients)), {"x": np.zeros(2)}
+    states = reference.initial(recipe, theirs)
+    for t, g in enumerate(gradients, start=1):
+        mine.grad = torch.tensor(g)
+        update()
+        theirs, states = reference.update(recipe, theirs, {"x": g}, states, 1.0, t)
+        np.testing.assert_allclose(mine.detach(), theirs["x"], rtol=1e-12)
 
 
 def rescaled(make, recipe, **words):

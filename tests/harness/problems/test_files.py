@@ -6,19 +6,23 @@ import sys
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from harness.errors import InvalidInput
 from harness.problems import files, task
+from harness.problems.catalogue import CATALOGUE
 from harness.problems.data import load
-from harness.spec.base import to_toml
 from harness.spec.cell import Budget, Case
-from harness.spec.layers import Dense
+from harness.spec.job import Convergence
+from harness.spec.layers import Conv2D, Dense, Flatten, Reshape
 from harness.spec.losses import BinaryCrossEntropy, CrossEntropy, MeanSquaredError
 from harness.spec.optimizers import SGD
 from harness.spec.problem import DataSet, Network
-from harness.spec.recipe import Recipe
-from harness.study import find_case
+from harness.spec.recipe import L2, Recipe
+from harness.spec.toml import to_toml
+from harness.study import Grid, cells, find_case
 
+PENALTY = L2(on=("dense4.weight",))
 PLAIN = "a,b,y\n1,2,0\n3,4.5,1\n-1e-3,6,2\n"
 
 
@@ -141,6 +145,29 @@ def test_targets_that_the_loss_cannot_take(tmp_path, text, units, loss, says):
     with pytest.raises(InvalidInput) as caught:
         task.make(Network(DataSet(written(tmp_path, text)), (Dense(units),), loss))
     assert says in str(caught.value)
+
+
+def test_a_slip_in_a_case_of_ones_own_names_its_file_and_the_place(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    case = CATALOGUE["digits-cnn"]
+    slips = {
+        (
+            Reshape((8, 8, 1)),
+            Conv2D(3, (9, 9)),
+            Flatten(),
+            Dense(10),
+        ): "in mine.toml: conv2d1 (problem.model[1]) needs an",
+        (Reshape((8, 8, 1)), Conv2D(3), Dense(10)): "in mine.toml: cross_entropy needs labels",
+        (Dense(10), Dense(10), Dense(10)): "in mine.toml: unknown parameter 'dense4.weight'",
+    }
+    for model, says in slips.items():
+        own = replace(case, problem=replace(case.problem, model=model), recipe=Recipe(SGD(), penalty=PENALTY))
+        written(tmp_path, to_toml(own), "mine.toml")
+        with pytest.raises(InvalidInput) as caught:
+            cells(Grid(Convergence(), ("mine.toml",)))
+        assert says in str(caught.value)
+    with pytest.raises(InvalidInput, match="in rosenbrock: budget.batch = 32: the problem has only 1 training"):
+        cells(Grid(Convergence(), ("rosenbrock",), batch=32))
 
 
 @pytest.fixture

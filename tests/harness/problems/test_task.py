@@ -108,12 +108,50 @@ def test_a_loss_that_does_not_fit_the_data_is_refused(change, says):
         tasks.make(replace(DIGITS.problem, **change))
 
 
-def test_outputs_of_more_axes_than_the_targets_are_refused_with_a_hint():
-    cube = CATALOGUE["cube-2x2x2"].problem
-    with pytest.raises(InvalidInput, match="is a flatten layer missing"):
-        tasks.make(replace(cube, model=cube.model[1:]))
-    with pytest.raises(InvalidInput, match="is a flatten layer missing"):
-        tasks.make(replace(DIGITS.problem, model=(Reshape((8, 8)), Dense(10))))
+MISSING, PLACES = "is a flatten layer missing", "there is a target at each of the 20 places, and"
+AXES = [
+    ("cube-2x2x2", CATALOGUE["cube-2x2x2"].problem.model[1:], f"{MISSING} before dense1 (problem.model[0])?"),
+    (
+        "digits-cnn",
+        (Reshape((8, 8, 1)), Conv2D(2), Dense(8), Dense(10)),
+        f"{MISSING} before dense1 (problem.model[2])?",
+    ),
+    ("digits-cnn", (Dense(4), Reshape((2, 2, 1)), Conv2D(10, (1, 1))), f"{MISSING} behind conv2d1 (problem.model[2])?"),
+    (
+        "digits-cnn",
+        (Reshape((8, 8)), GRU(3, sequences=True), Dense(10)),
+        f"{MISSING} before dense1 (problem.model[2]), or sequences = false in gru1 (problem.model[1])?",
+    ),
+    (
+        "copy",
+        (Embedding(10, 16), GRU(64), Dense(9)),
+        f"{PLACES} gru1 (problem.model[1]) makes one of them: give it sequences = true",
+    ),
+    (
+        "copy",
+        (Embedding(10, 4), LSTM(8, sequences=True), Flatten(), Dense(9)),
+        f"{PLACES} flatten1 (problem.model[2]) makes one of them",
+    ),
+    ("copy", (Dense(9),), f"{PLACES} keep the places apart, as an embedding and recurrent layers"),
+    (
+        "adding",
+        (LSTM(4, sequences=True), Dense(1)),
+        f"{MISSING} before dense1 (problem.model[1]), or sequences = false",
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "model", "says"), AXES)
+def test_outputs_of_other_axes_than_the_targets_are_refused_with_what_to_change(name, model, says):
+    with pytest.raises(InvalidInput) as caught:
+        tasks.make(replace(CATALOGUE[name].problem, model=model))
+    assert f": {says}" in str(caught.value)
+
+
+def test_where_only_the_number_of_outputs_is_wrong_no_axis_is_blamed():
+    with pytest.raises(InvalidInput) as caught:
+        tasks.make(replace(DIGITS.problem, model=(Dense(9),)))
+    assert str(caught.value).endswith("got labels from 0 to 9, outputs (9,)")
 
 
 @pytest.mark.parametrize("recurrent", [SimpleRNN(3), LSTM(3), GRU(3)], ids=str)
@@ -151,9 +189,12 @@ def test_labels_become_distributions():
         ((Dense(17), Embedding(17, 2), Flatten(), Dense(10)), "only flatten and reshape may stand before it"),
         (
             (Reshape((8, 8)), Residual((Embedding(17, 2), Reshape((16, 8)), Dense(4), Reshape((8, 8)))), Dense(10)),
-            "residual1.embedding1 looks up",
+            r"residual1.embedding1 \(problem.model\[1\].layers\[0\]\) looks up",
         ),
-        ((Embedding(17, 17), Embedding(17, 17), Flatten(), Dense(10)), "embedding2 looks up the inputs"),
+        (
+            (Embedding(17, 17), Embedding(17, 17), Flatten(), Dense(10)),
+            r"embedding2 \(problem.model\[1\]\) looks up the inputs",
+        ),
         ((Embedding(16, 2), Flatten(), Dense(10)), "whole numbers from 0 to 15; data digits .* from 0 to 16"),
     ],
 )

@@ -261,3 +261,15 @@ def test_numbers_have_three_significant_digits(value, text):
 def test_templates_travel_with_the_package():
     globs = tomllib.loads(Path("pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]["harness"]
     assert {"**/*.html", "**/*.css", "**/*.js", "**/*.md.jinja"} <= set(globs)
+
+
+def test_problems_with_a_recipe_each_are_one_statement_of_ranges_and_losses(tmp_path):
+    """Two problems, one of which ends alike with every seed and one of which diverges with all: "lost", no number."""
+    bowl = Grid(Convergence(), ("quadratic-100",), ("sgd[lr=0.001]",), backends=("numpy",), steps=5)
+    cube = Grid(Convergence(), ("cube-2x2x2",), ("sgd[lr=1e8]",), backends=("numpy",), seeds=2, steps=20)
+    write([run_into(tmp_path / "two", Study("two", "two problems", (bowl, cube)))], tmp_path)
+    words = (tmp_path / "report.md").read_text()
+    (ends,) = csv(tmp_path, "final").query("problem == 'quadratic-100' and series == 'loss/training'").final_median
+    assert f"  - quadratic-100: **{number(ends)}** (training loss of 1 run" in words
+    assert "  - cube-2x2x2: **lost** (validation R² of 2 runs, 2 diverged" in words
+    assert "ranks these rates" not in words

@@ -5,7 +5,7 @@ import pytest
 from harness.errors import InvalidInput
 from harness.spec import base
 from harness.spec.activations import Relu, Tanh
-from harness.spec.architecture import names, outputs, padding, parameter_shapes, places, without_gradient
+from harness.spec.architecture import names, outputs, padding, parameter_shapes, parameters, places, without_gradient
 from harness.spec.layers import (
     GRU,
     LSTM,
@@ -28,6 +28,7 @@ from harness.spec.layers import (
 from harness.spec.losses import CrossEntropy
 from harness.spec.problem import DataSet, Network
 from harness.spec.recipe import touched
+from harness.spec.toml import to_toml
 
 
 @pytest.mark.parametrize(
@@ -65,21 +66,29 @@ def test_output_shapes(layer, inputs, expected):
 @pytest.mark.parametrize(
     ("layer", "inputs", "says"),
     [
-        (Conv2D(3), (64,), r"conv2d1 needs \(height, width, channels\); its inputs have the shape \(64,\)"),
+        (Conv2D(3), (64,), r"conv2d1 .* needs \(height, width, channels\); its inputs have the shape \(64,\)"),
         (Conv2D(3, (5, 5)), (8, 4, 1), "an image not smaller than its window"),
         (MaxPool((9, 1)), (8, 8, 1), "an image not smaller than its window"),
-        (LSTM(3), (8, 8, 1), r"lstm1 needs \(time, features\)"),
+        (LSTM(3), (8, 8, 1), r"lstm1 .* needs \(time, features\)"),
         (Attention(3), (8, 8), "features that 3 heads can share, or a size"),
-        (Reshape((3, 3)), (8,), "reshape1 needs 9 numbers"),
+        (Reshape((3, 3)), (8,), r"reshape1 .* needs 9 numbers"),
         (GlobalAveragePool(), (8,), "of two axes or more"),
-        (Residual((Dense(3),)), (4,), r"residual1 needs layers that keep the shape; these make \(3,\)"),
-        (Residual((Reshape((2, 2)), LSTM(4))), (5,), "residual1.reshape1 needs 4 numbers"),
+        (Residual((Dense(3),)), (4,), r"residual1 .* needs layers that keep the shape; these make \(3,\)"),
+        (Residual((Reshape((2, 2)), LSTM(4))), (5,), r"residual1.reshape1 .* needs 4 numbers"),
     ],
     ids=str,
 )
 def test_a_layer_that_cannot_take_its_inputs_is_named(layer, inputs, says):
     with pytest.raises(InvalidInput, match=says):
         parameter_shapes((layer,), inputs)
+
+
+def test_the_place_in_a_file_counts_from_0_and_goes_into_residuals():
+    model = (Dense(6), Residual((Dense(6), Residual((Dense(6), MaxPool())))))
+    with pytest.raises(InvalidInput) as caught:
+        outputs(model, (4, 5))
+    where = "residual1.residual1.max_pool1 (problem.model[1].layers[1].layers[1])"
+    assert str(caught.value) == f"{where} needs (height, width, channels); its inputs have the shape (4, 6)"
 
 
 def test_an_empty_residual_is_refused():
@@ -174,7 +183,7 @@ def test_a_nested_model_survives_its_file():
     network = Network(
         DataSet("digits"), (Reshape((8, 8)), Residual((LayerNorm(0.1), Attention(2))), Dense(10)), CrossEntropy()
     )
-    assert base.from_toml(Network, base.to_toml(network)) == network
+    assert base.from_toml(Network, to_toml(network)) == network
     assert base.from_json(Network, base.to_json(network)) == network
 
 
@@ -193,3 +202,10 @@ kind = "atention"
 def test_a_misspelt_word_inside_a_residual_names_the_nearest():
     with pytest.raises(InvalidInput, match="did you mean attention"):
         base.from_toml(Network, MISSPELT)
+
+
+@pytest.mark.parametrize(("layer", "fans"), [(Embedding(10, 4), (1, 4)), (Position(), (1, 5))], ids=str)
+def test_the_fans_that_follow_from_one_active_input_are_those_that_the_docstring_states(layer, fans):
+    (parameter,) = parameters((layer,), (7, 5)).values()
+    assert parameter.fans == fans
+    assert f"fans (1, {'units' if isinstance(layer, Embedding) else 'features'})" in type(layer).__doc__

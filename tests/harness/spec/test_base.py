@@ -6,13 +6,14 @@ import pytest
 from harness.errors import InvalidInput
 from harness.problems.catalogue import CATALOGUE
 from harness.spec.activations import LeakyRelu
-from harness.spec.base import Spec, canonical, from_json, from_toml, key, to_json, to_toml
+from harness.spec.base import Spec, canonical, from_json, from_toml, key, to_json
 from harness.spec.cell import Budget, Case, Cell
 from harness.spec.layers import Dense
 from harness.spec.optimizers import SGD, Adam, Momentum, RMSProp
 from harness.spec.problem import DataSet, Network, Quadratic
 from harness.spec.recipe import L2, ByValue, GlobalNorm, Recipe, touched
 from harness.spec.schedules import WarmUp
+from harness.spec.toml import to_toml
 
 
 @pytest.mark.parametrize("name", CATALOGUE)

@@ -38,6 +38,10 @@ def test_factors(schedule, expected):
     np.testing.assert_allclose(factors(schedule, 5), expected, rtol=1e-15, atol=1e-15)
 
 
+def test_a_cycle_of_one_step_is_its_end():
+    assert factors(OneCycle(end=0.1), 1) == pytest.approx([0.1])
+
+
 def test_cosine_without_steps_spans_the_budget_that_is_left():
     np.testing.assert_allclose(factors(Cosine(), 4), factors(Cosine(steps=4), 4))
     np.testing.assert_allclose(factors(WarmUp(steps=2, then=Cosine()), 6)[2:], factors(Cosine(steps=4), 4))

@@ -1,0 +1,43 @@
+"""Every size, mode and optimizer, for as long as it takes: ``make bench-all``.
+
+asv finds these classes where ``GRADGAUGE_BENCH`` is ``all`` only, so that plain ``asv run`` keeps to its time. Their
+names are their own: a short run never replaces what a long one found.
+"""
+
+import os
+
+from harness.spec.optimizers import OPTIMIZERS
+from harness.spec.recipe import Recipe
+from suites import contenders, speed
+
+ALL = os.environ.get("GRADGAUGE_BENCH") == "all"
+SIZES = [10**3, 10**4, 10**5, 10**6, 10**7]
+ZOO = {kind.spelling(): Recipe(kind()) for kind in OPTIMIZERS}
+
+if ALL:
+
+    class EveryStep(speed.Step):
+        """Every architecture at every batch size in every mode."""
+
+        params = [contenders.MODES, list(contenders.ARCHITECTURES), speed.BATCHES]
+
+    class EveryForward(speed.Forward):
+        """Every architecture's loss in every mode."""
+
+        params = [contenders.MODES, list(contenders.ARCHITECTURES)]
+
+    class EveryGradient(speed.Gradient):
+        """Every architecture's gradient in every mode."""
+
+        params = [contenders.MODES, list(contenders.ARCHITECTURES)]
+
+    class EveryUpdate(speed.Update):
+        """The four optimizers over five sizes in every mode; a hundred million parameters where there is a GPU."""
+
+        params = [contenders.MODES, list(speed.UPDATES), SIZES + ([10**8] if contenders.DEVICE != "cpu" else [])]
+
+    class Zoo(speed.Update):
+        """Every optimizer at a million parameters."""
+
+        params = [contenders.EACH, list(ZOO), [10**6]]
+        recipes = ZOO

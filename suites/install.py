@@ -1,0 +1,35 @@
+"""Install a wheel of gradgauge beside the framework versions that asv has put into the environment already.
+
+``python install.py CONSTRAINTS WHEEL``, run by asv in each environment that it builds: every version is the one that
+the commit's constraints pin, but for what the matrix of ``asv.conf.json`` asked for by another version.
+"""
+
+import subprocess
+import sys
+import tempfile
+from importlib import metadata
+from pathlib import Path
+
+FRAMEWORKS = ("torch", "tensorflow", "keras", "jax", "jaxlib", "optax", "numpy")
+
+
+def main(constraints: str, wheel: str) -> None:
+    """Pin what is not pinned by the matrix, and install."""
+    given = {}
+    for name in FRAMEWORKS:
+        try:
+            given[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    lines = Path(constraints).read_text(encoding="utf-8").splitlines()
+    kept = [line for line in lines if line.partition("==")[0].strip().lower() not in given]
+    kept += [f"{name}=={version}" for name, version in given.items()]
+    with tempfile.NamedTemporaryFile("w", suffix=".txt") as pinned:
+        pinned.write("\n".join(kept) + "\n")
+        pinned.flush()
+        install = [sys.executable, "-m", "pip", "install", "--quiet", "--constraint", pinned.name, wheel]
+        subprocess.run(install, check=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

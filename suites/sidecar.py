@@ -1,0 +1,41 @@
+"""What asv's records do not hold: devices, drivers, BLAS, threads and flags, beside the results of the same commit.
+
+One file for each commit and environment, ``facts/COMMIT-ENVIRONMENT.facts`` in asv's results: JSON, backend → facts.
+asv reads no file of that name. In the present environment asv tells a benchmark neither commit nor name: there the file
+is ``present-existing.facts``, and tells of the latest run.
+"""
+
+import json
+import os
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+
+from harness import environment, registry
+
+ROOT = Path(__file__).resolve().parent.parent  # of the checkout whose benchmarks asv runs
+RESULTS = Path(".asv", "results")
+
+
+def path() -> Path | None:
+    """Where this process's facts belong; None outside a checkout that asv has results in."""
+    if not (ROOT / RESULTS).is_dir():
+        return None
+    commit = os.environ.get("ASV_COMMIT", "present")[:8]
+    name = Path(os.environ.get("ASV_ENV_NAME", "existing")).name
+    return ROOT / RESULTS / "facts" / f"{commit}-{name}.facts"
+
+
+def note(backend: str, facts: Mapping[str, str], flags: Mapping[str, str]) -> None:
+    """Add what a worker told of itself; the file is replaced at once, never half written."""
+    place = path()
+    if place is None:
+        return
+    place.parent.mkdir(parents=True, exist_ok=True)
+    known = json.loads(place.read_text()) if place.exists() else {}
+    versions = {name: version for name, version in registry.versions(registry.find(backend)).items() if version}
+    here = {"machine": environment.machine(), "python": platform.python_version()}
+    known[backend] = {**here, **versions, **facts, **flags}
+    beside = place.with_suffix(f".{os.getpid()}")
+    beside.write_text(json.dumps(known, indent=1, sort_keys=True))
+    beside.replace(place)

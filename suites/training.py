@@ -1,0 +1,152 @@
+"""Measured once, read by many tracks: what the suites that are not timed by asv project from one study.
+
+asv calls a class's ``setup_cache`` once in each environment, pickles what it returns and hands it to every track, and
+shares it between classes that inherit it from one place. The study runs as under ``gradgauge run``: a worker for each
+framework, timed jobs alone on the machine and interleaved. What could not run is in the result with its reason, and
+its tracks are skipped.
+"""
+
+import tempfile
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+from asv_runner.benchmarks.mark import SkipNotImplemented
+
+from harness import study as studies
+from harness.errors import InvalidInput
+from harness.execute.local import Local, Settings
+from harness.judge import convergence, speed
+from harness.spec.architecture import is_weight
+from harness.spec.job import Convergence
+from harness.spec.recipe import GlobalNorm
+from harness.store import Record, Store
+from harness.study import Grid, Study
+from suites import contenders
+
+PROBLEM, EPOCHS = "digits-64-64-64-10", 5
+# Name → optimizer, clip, penalty. The last one is there to diverge.
+RECIPES = {
+    "SGD": ("sgd[lr=0.1]", "none", "none"),
+    "SGD, clipped": ("sgd[lr=0.1]", "global_norm[0.5]", "none"),
+    "SGD, L1": ("sgd[lr=0.1]", "none", "l1[1e-4]"),
+    "SGD, L2": ("sgd[lr=0.1]", "none", "l2[1e-4]"),
+    "Adam": ("adam[lr=0.001]", "none", "none"),
+    "Adam, clipped": ("adam[lr=0.001]", "global_norm[0.5]", "none"),
+    "Adam, L1": ("adam[lr=0.001]", "none", "l1[1e-4]"),
+    "Adam, L2": ("adam[lr=0.001]", "none", "l2[1e-4]"),
+    "SGD, rate too large": ("sgd[lr=1e4]", "none", "none"),
+}
+Figure = float | str  # a number, or why there is none
+Figures = Mapping[tuple[str, ...], Mapping[str, Figure]]  # (contender, …) → name → figure
+
+
+def measured(grids: Iterable[Grid], named: Callable[[Record], tuple[str, ...]]) -> dict[tuple[str, ...], list[Record]]:
+    """The records of a study of these grids, by the parameters of the tracks that read them."""
+    found: dict[tuple[str, ...], list[Record]] = {}
+    with tempfile.TemporaryDirectory() as folder, Store.create(Path(folder), {}) as store:
+        settings = Settings(threads=contenders.THREADS, limit=contenders.LIMIT)
+        with Local(store, settings, lambda record: None) as local:
+            try:
+                local.run(studies.select(Study("suite", "", tuple(grids)), contenders.THREADS).jobs)
+            except InvalidInput:
+                return {}  # no framework that is asked for is installed
+        for record in store.records():
+            found.setdefault(named(record), []).append(record)
+    return found
+
+
+def figure(figures: Figures, name: str, *parameters: str) -> float:
+    """One figure; skipped, with the reason, where there is none."""
+    found = figures.get(parameters, {}).get(name, f"{parameters[0]} cannot run here: gradgauge doctor says why")
+    if isinstance(found, str):
+        raise SkipNotImplemented(found)
+    return found
+
+
+class Trained:
+    """What the tracks of trained runs share."""
+
+    params = [contenders.EACH, list(RECIPES)]
+    param_names = ["contender", "recipe"]
+    timeout = 60.0
+
+    def setup_cache(self) -> Figures:
+        """Train the perceptron with every recipe in every framework, and time the same steps."""
+        grids = [
+            Grid(
+                what,
+                (PROBLEM,),
+                (optimizer,),
+                (clip,),
+                (penalty,),
+                backends=(contender.partition(" ")[0],),
+                devices=(contenders.DEVICE,),
+                modes=(contender.partition(" ")[2],),
+                implementation="shipped",
+                epochs=EPOCHS,
+            )
+            for optimizer, clip, penalty in RECIPES.values()
+            for contender in contenders.EACH
+            for what in (Convergence(evaluations=20, norms_every=1), contenders.SPEED)
+        ]
+        names = {
+            recipe: name
+            for name, (optimizer, clip, penalty) in RECIPES.items()
+            for recipe in studies.recipes(
+                Grid(Convergence(), (PROBLEM,), (optimizer,), (clip,), (penalty,)), studies.find_case(PROBLEM)
+            )
+        }
+        records = measured(grids, lambda r: (contenders.name(r.job.cell), names[r.job.cell.recipe]))
+        return {parameters: trained(group) for parameters, group in records.items()}
+
+    setup_cache.timeout = 1800.0  # type: ignore[attr-defined]
+
+
+def trained(records: list[Record]) -> dict[str, Figure]:
+    """What one recipe's run in one framework gives, lower is better in all; a reason where there is no number."""
+    (trial,) = convergence.trials(records)
+    (run,) = trial.runs or (None,)
+    if run is None:
+        return dict.fromkeys(FIGURES, trial.records[0].reason)
+    diverged = run.record.status == "diverged"
+    found: dict[str, Figure] = {"diverged": float(diverged)}
+    if diverged:
+        return {**dict.fromkeys(FIGURES, f"diverged: {run.record.reason}"), **found, "missed target": 1.0}
+    found["loss"] = run.final("loss/training")
+    assert trial.target is not None
+    steps = run.steps_to(trial.target, trial.judged_by)
+    found["missed target"] = float(not np.isfinite(steps))
+    steady = [s.seconds.value for group in speed.groups(records) for s in group.steady]
+    if np.isfinite(steps):
+        found["steps"] = steps
+        found["seconds"] = steps * steady[0] if steady else "its steps could not be timed"
+    else:
+        found |= dict.fromkeys(("steps", "seconds"), f"{trial.judged_by} did not reach {trial.target:g}")
+    return found | gradients(run.record)
+
+
+def gradients(record: Record) -> dict[str, Figure]:
+    """Orders of magnitude between the first and the last layer's gradient, and how often the clip bound.
+
+    |log10(‖g of the last weight‖/‖g of the first‖)|: the median over all steps, and the largest. The clip rate is the
+    share of steps whose global norm is above the threshold.
+    """
+    rows = record.series("gradient_norm")
+    norms = rows.pivot(index="step", columns="tensor", values="value")
+    weights = [name for name in dict.fromkeys(rows["tensor"]) if is_weight(name)]
+    first, last = (norms[name].to_numpy() for name in (weights[0], weights[-1]))
+    alive = (first > 0) & (last > 0)
+    if not alive.any():
+        return dict.fromkeys(("depth", "worst depth"), "the first or last layer has no gradient")
+    decades = np.abs(np.log10(last[alive] / first[alive]))
+    found: dict[str, Figure] = {"depth": float(np.median(decades)), "worst depth": float(decades.max())}
+    clip = record.job.cell.recipe.clip
+    if isinstance(clip, GlobalNorm):
+        found["clip rate"] = float(np.mean(np.sqrt((norms.to_numpy() ** 2).sum(axis=1)) > clip.c))
+    else:
+        found["clip rate"] = "the recipe has no clip"
+    return found
+
+
+FIGURES = ("loss", "steps", "seconds", "missed target", "diverged", "depth", "worst depth", "clip rate")
