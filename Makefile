@@ -3,8 +3,8 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest -q
 
-.PHONY: run test lint test-harness test-agreement test-figures test-reference test-numpy test-torch test-tensorflow \
-	test-jax figures bench-quick bench bench-all overhead support clean
+.PHONY: run test lint test-harness test-suites test-agreement test-figures test-reference test-numpy test-torch \
+	test-tensorflow test-jax figures bench-quick bench bench-all overhead alarms support clean
 
 run: .venv/installed
 	$(BIN)/gradgauge run
@@ -12,14 +12,14 @@ run: .venv/installed
 # One framework a process: the backends' tests run in processes of their own, two at a time.
 test: .venv/installed lint
 	$(MAKE) -j2 --output-sync=target test-harness test-jax test-tensorflow test-agreement \
-		test-figures test-torch test-numpy test-reference
+		test-figures test-suites test-torch test-numpy test-reference
 
 lint: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-test-harness test-agreement test-figures: test-%: .venv/installed
+test-harness test-suites test-agreement test-figures: test-%: .venv/installed
 	$(PYTEST) tests/$*
 
 test-reference test-numpy test-torch test-tensorflow test-jax: test-%: .venv/installed
@@ -42,6 +42,11 @@ bench-all: ; GRADGAUGE_BENCH=all $(ASV) run --record-samples HEAD^!
 # What the harness's own loop costs, beside raw expert loops, interleaved in one run.
 overhead: .venv/installed
 	$(BIN)/python -m suites.overhead
+
+# False alarms and detections of speed comparisons: about an hour each.
+alarms: .venv/installed
+	$(BIN)/python -m suites.alarms
+	$(BIN)/python -m suites.alarms --planted 0.05
 
 # Every case in every framework from three seeds: 15 minutes.
 figures: .venv/installed

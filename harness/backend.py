@@ -50,6 +50,16 @@ class Evaluation(NamedTuple):
 Phase = Literal["step", "forward", "gradient", "penalty", "clip", "update"]
 
 
+class Work(NamedTuple):
+    """A computation of a size that the harness chooses, cut in two where an asynchronous framework would cut it.
+
+    So that the harness can see what a clock without a fence would have said (``measure.clock``).
+    """
+
+    start: Callable[[int], object]  # begins a chain of so many matrix products; may return before they are made
+    fence: Callable[[object], object]  # given what ``start`` gave, returns when they are
+
+
 class Trainer(Protocol):
     """One training run. Every method returns after the device has finished (it fences)."""
 
@@ -109,6 +119,10 @@ class Backend(Protocol):
 
     def facts(self) -> Mapping[str, str]:
         """What stands beside every number: device, threads as the framework reports them, BLAS, flags."""
+        ...
+
+    def work(self, device: str, size: int) -> Work:
+        """Products of square float32 matrices of that size. Raises ``Unsupported`` where there is no such device."""
         ...
 
     def plan(self, cell: Cell, parameters: tuple[str, ...]) -> Plan:

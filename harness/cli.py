@@ -1,7 +1,7 @@
 """The command line: ``gradgauge VERB``.
 
-Exit codes: 0 all is well; 1 something differs (``agree``, ``replay``, ``compare --fail-on``); 2 the request makes no
-sense; 3 there is nothing to report on; 70 a bug of ours; 130 interrupted.
+Exit codes: 0 all is well; 1 something differs (``agree``, ``replay``, ``compare --fail-on``) or a clock lies (``doctor
+--clock``); 2 the request makes no sense; 3 there is nothing to report on; 70 a bug of ours; 130 interrupted.
 """
 
 import math
@@ -86,9 +86,23 @@ def show(name: str) -> None:
 
 
 @app.command()
-def doctor(threads: Threads = DEFAULT_THREADS, python: Pythons = None, shape: Shape = Format.table) -> None:
-    """Open every backend and tell its versions, devices, threads, BLAS and flags, or how to install it."""
-    _print({"backends": doctors.examine(threads, _pythons(python))}, shape)
+def doctor(
+    threads: Threads = DEFAULT_THREADS,
+    python: Pythons = None,
+    clock: Annotated[bool, typer.Option("--clock", help="say whether this machine's timings can be trusted")] = False,
+    shape: Shape = Format.table,
+) -> None:
+    """Open every backend and tell its versions, devices, threads, BLAS and flags, or how to install it.
+
+    With --clock: whether timings can be trusted, how noisy they are, how long to measure; exit code 1 if not trusted.
+    """
+    if not clock:
+        _print({"backends": doctors.examine(threads, _pythons(python))}, shape)
+        return
+    found = doctors.clocks(threads, _pythons(python))
+    _print({"clock": [finding._asdict() for finding in found]}, shape)
+    if found[-1].trust == "not trusted":
+        raise typer.Exit(DIFFERENT)
 
 
 @app.command()

@@ -4,6 +4,7 @@ import functools
 from collections.abc import Iterable
 
 from harness.environment import cores
+from harness.measure.speed import FEWEST_STEPS
 from harness.problems import task as tasks
 from harness.spec import architecture
 from harness.spec.job import TIMED, Agreement, Convergence, FirstCall, Job, Memory, Speed
@@ -21,13 +22,14 @@ from harness.spec.layers import (
     Shape,
     SimpleRNN,
 )
-from harness.spec.problem import Network, Problem
+from harness.spec.problem import Network, Problem, RandomGradients
 
 # Seconds on a small two-core machine, dense networks of a few thousand parameters: start of a worker, build and
 # first step of a new cell, one step. Only proportions matter once the first jobs are done.
 DENSE = 5.0  # the operations of a network of three dense layers, of which the seconds below are
 _START = {"tensorflow": 8.0, "torch": 3.0, "jax": 2.0}
 _BUILD = {"tensorflow": 1.0, "jax": 1.5}
+_BY_SIZE = 2e-8  # more for each parameter of an update that is timed alone
 _STEP = {"tensorflow": 1.5e-3, "torch": 0.8e-3, "jax": 0.3e-3, "numpy": 0.15e-3, "reference": 0.3e-3}
 
 
@@ -40,11 +42,17 @@ def seconds(job: Job) -> float:
             samples, operations = _size(job.cell.problem)
             return (build / _sharing(job) + step * tasks.total_steps(samples, job.cell.budget)) * operations / DENSE
         case Speed(blocks=blocks, block_seconds=block, warm_up=warm_up):
-            return build + (blocks + 1) * (block + warm_up * step)
+            steps = warm_up + FEWEST_STEPS
+            return build + (blocks + 1) * (block + steps * (step + _BY_SIZE * _parameters(job.cell.problem)))
         case FirstCall(processes=processes):
             return processes * (start + build)
         case Memory(steps=steps):
             return start + build + steps * step
+
+
+def _parameters(problem: Problem) -> int:
+    """Where there are so many that they, and not the calls, take the time."""
+    return problem.parameters or 0 if isinstance(problem, RandomGradients) else 0
 
 
 @functools.cache

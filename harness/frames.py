@@ -18,10 +18,14 @@ class Hello(msgspec.Struct, frozen=True, tag="hello"):
 
 
 class Request(msgspec.Struct, frozen=True, tag="request"):
-    """run: measure a job. open: prepare a timed job; block: time one block of it; close: forget it."""
+    """run: measure a job. open: prepare a timed job; block: time one block of it; close: forget it.
 
-    do: Literal["run", "open", "block", "close"]
+    clock: check the clock on a device.
+    """
+
+    do: Literal["run", "open", "block", "close", "clock"]
     job: bytes = b""
+    device: str = ""
 
 
 class Reply(msgspec.Struct, frozen=True, tag="reply"):
@@ -33,6 +37,7 @@ class Reply(msgspec.Struct, frozen=True, tag="reply"):
     facts: dict[str, str] = {}
     series: list[Series] = []
     seconds: float = 0.0  # of one step, for a block
+    bandwidth: float | None = None  # bytes a second of scaling in place, for a block of updates
 
 
 Message = Hello | Request | Reply

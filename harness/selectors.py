@@ -2,12 +2,13 @@
 
 ``adam[lr=[1e-3,1e-2],eps=1e-7]`` names two optimizers; ``global_norm[0.5]`` gives the first field by position;
 ``warm_up[steps=10,then=cosine]`` nests; ``l2[0.01,on=(dense1.weight)]`` gives a tuple; ``adding[length=100]`` changes a
-problem's data set. Commas at the top separate selections: ``none,global_norm[1.0]``.
+problem's data set, ``random-gradients[parameters=1e6]`` a function's own fields. Commas at the top separate
+selections: ``none,global_norm[1.0]``.
 """
 
 import itertools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,7 +81,7 @@ def names(texts: Sequence[str]) -> list[str]:
 
 
 def problems(texts: Sequence[str]) -> list[str]:
-    """Problems, one a name: the catalogue's, with fields of their data set (``adding[length=[50,100]]``), and files."""
+    """Problems, one a name: the catalogue's, with fields changed (``adding[length=[50,100]]``), and files."""
     found = []
     for text in texts:
         if "[" not in text:
@@ -94,10 +95,10 @@ def problems(texts: Sequence[str]) -> list[str]:
     return found
 
 
-def with_data_fields(text: str) -> tuple[str, dict[str, Any]]:
-    """A problem's name and the fields given for its data set."""
+def changed_problem(text: str, fields_of: Callable[[str], Sequence[str]]) -> tuple[str, dict[str, Any]]:
+    """A problem's name and the fields given for it; ``fields_of`` tells which it has."""
     ((name, arguments),) = _expanded([text])
-    return name, _named(name, "the data of problem", lambda _: DATA_FIELDS, arguments)
+    return name, _named(name, "problem", fields_of, arguments)
 
 
 def _piece(kind: str, kinds: Sequence[type[Any]], name: str, arguments: tuple[tuple[str | None, Any], ...]) -> Any:
@@ -142,12 +143,11 @@ def _plain(value: Any) -> Any:
     word = value.name
     if word in ("true", "false"):
         return word == "true"
-    for number in (int, float):
-        try:
-            return number(word)
-        except ValueError:
-            continue
-    return word
+    try:
+        number = float(word)
+    except ValueError:
+        return word
+    return int(number) if number.is_integer() else number  # 1e6 counts as well
 
 
 def _expanded(texts: Sequence[str]) -> Iterator[tuple[str, tuple[tuple[str | None, Any], ...]]]:

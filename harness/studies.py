@@ -126,6 +126,24 @@ def remedies() -> Study:
     )
 
 
+def updates() -> Study:
+    """The update alone, held against the traffic that its formula needs."""
+    sizes = tuple(f"random-gradients[parameters={size},samples=1]" for size in ("1e3", "1e5", "1e6"))
+    slow = tuple(f"random-gradients[parameters={size},samples=1]" for size in ("1e6,tensors=100", "1e7"))
+    alone = Speed(blocks=6, block_seconds=0.01, warm_up=2, phase="update")
+    every = Grid(alone, sizes, ("sgd", "adam", "adamw", "lion"), implementation="shipped")
+    modes = replace(every, optimizers=every.optimizers[:3])  # torch.optim has no lion
+    kernels = replace(modes, backends=("torch",), modes=("single", "foreach", "fused"))
+    graphs = replace(modes, backends=("tensorflow",), modes=("eager", "xla"))
+    grids = (every, kernels, graphs)
+    return Study(
+        "updates",
+        "the update alone, from a thousand to ten million parameters, a million in a hundred tensors too, as shipped: "
+        "how many times as long does it take as what it must move between memory and processor?",
+        (*grids, *(replace(grid, problems=slow, optimizers=("adam",)) for grid in grids)),
+    )
+
+
 def agreement(cover: Cover = "short", backends: tuple[str, ...] = (), optimizers: tuple[str, ...] = ()) -> Study:
     """Every variant of every optimizer among the other pieces, on shared gradients of two scales; and real training.
 
@@ -208,5 +226,5 @@ def _beside_reference(grid: Grid) -> tuple[Grid, Grid]:
 
 
 STUDIES: dict[str, Study] = {
-    study.name: study for study in (quickstart(), functions(), worked_cases(), architectures(), remedies())
+    study.name: study for study in (quickstart(), functions(), worked_cases(), architectures(), remedies(), updates())
 }

@@ -3,7 +3,7 @@
 import itertools
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -179,17 +179,25 @@ def recipes(grid: Grid, case: Case) -> list[Recipe]:
 
 
 def find_case(name: str) -> Case:
-    """A problem by its catalogue name, changed where fields of its data set are given, or a case in a TOML file."""
+    """A problem by its catalogue name, changed where fields are given, or a case in a TOML file.
+
+    Of a network these are fields of its data set, of a function its own.
+    """
     if name.endswith(".toml"):
         return _beside(_read(Case, name), Path(name).parent)
     if "[" not in name:
         return catalogue.case(name)
-    known, given = selectors.with_data_fields(name)
+    known, given = selectors.changed_problem(name, _fields)
     case = catalogue.case(known)
-    if not isinstance(case.problem, Network):
-        raise InvalidInput(f"{name}: {known} has no data set whose fields could be given")
-    data = msgspec.structs.replace(case.problem.data, **given)
-    return msgspec.structs.replace(case, name=name, problem=msgspec.structs.replace(case.problem, data=data))
+    if isinstance(case.problem, Network):
+        given = {"data": msgspec.structs.replace(case.problem.data, **given)}
+    return msgspec.structs.replace(case, name=name, problem=msgspec.structs.replace(case.problem, **given))
+
+
+def _fields(name: str) -> Sequence[str]:
+    """What can be changed of a problem in the catalogue."""
+    problem = catalogue.case(name).problem
+    return selectors.DATA_FIELDS if isinstance(problem, Network) else problem.__struct_fields__
 
 
 def _beside(case: Case, folder: Path) -> Case:

@@ -23,7 +23,7 @@ from harness.backend import Backend  # noqa: E402
 from harness.environment import PROTOCOL  # noqa: E402
 from harness.errors import GradgaugeError, Unsupported  # noqa: E402
 from harness.frames import Hello, Reply, Request  # noqa: E402
-from harness.measure import agreement, convergence, memory, speed  # noqa: E402
+from harness.measure import agreement, clock, convergence, memory, speed  # noqa: E402
 from harness.measure.run import Builder, Outcome, Run  # noqa: E402
 from harness.measure.speed import Stopwatch  # noqa: E402
 from harness.problems import task as tasks  # noqa: E402
@@ -60,12 +60,14 @@ class Worker:
     def _answer(self, request: Request) -> Reply:
         if request.do == "block":
             assert self.stopwatch is not None, "block before open"
-            return Reply("ok", seconds=self.stopwatch.block())
+            return Reply("ok", seconds=self.stopwatch.block(), bandwidth=self.stopwatch.bandwidth())
         if request.do == "close":
             assert self.stopwatch is not None, "close before open"
             self.stopwatch.close()
             self.stopwatch = None
             return Reply("ok")
+        if request.do == "clock":
+            return Reply("ok", series=clock.measure(self.backend, request.device))
         job = from_json(Job, request.job)
         task = _task(job.cell.problem)
         plan = {piece: tuple(origin) for piece, origin in self.backend.plan(job.cell, task.parameters).items()}
@@ -87,7 +89,7 @@ class Worker:
             case Memory():
                 return memory.measure(run, job.measure, self.backend)
             case Speed():
-                self.stopwatch = Stopwatch(run, job.measure)
+                self.stopwatch = Stopwatch(run, job.measure, job.environment.threads)
                 return Outcome([])
 
 

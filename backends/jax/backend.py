@@ -7,9 +7,9 @@ import jax
 import optax
 from jaxlib import version as jaxlib_version
 
-from backends.jax import clips, decays, layers, losses, optimizers, penalties, schedules
+from backends.jax import clips, clock, decays, layers, losses, optimizers, penalties, schedules
 from backends.jax.trainer import JaxTrainer
-from harness.backend import Origin, Parameters, Plan
+from harness.backend import Origin, Parameters, Plan, Work
 from harness.errors import Unsupported
 from harness.problems.task import Task
 from harness.spec.cell import Cell
@@ -35,6 +35,12 @@ class JaxBackend:
             "XLA_FLAGS": os.environ.get("XLA_FLAGS", "none"),
             "GPU": self.devices[0].device_kind if self._cuda() else "none",
         }
+
+    def work(self, device: str, size: int) -> Work:
+        if device == "cuda" and not self._cuda():
+            raise Unsupported("device cuda: this JAX sees no GPU")
+        with jax.default_device(jax.devices("gpu" if device == "cuda" else "cpu")[0]):
+            return clock.work(size)
 
     def plan(self, cell: Cell, parameters: tuple[str, ...]) -> Plan:
         if cell.device == "cuda" and not self._cuda():

@@ -6,8 +6,9 @@ import numpy as np
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from backends.numpy.trainer import NumpyTrainer
+from backends.reference import clock
 from backends.reference.backend import blas
-from harness.backend import Origin, Parameters, Plan
+from harness.backend import Origin, Parameters, Plan, Work
 from harness.problems.task import Task
 from harness.spec.activations import Gelu
 from harness.spec.cell import Cell
@@ -26,6 +27,9 @@ class NumpyBackend:
 
     def facts(self) -> Mapping[str, str]:
         return blas()
+
+    def work(self, device: str, size: int) -> Work:
+        return clock.work(size)
 
     def plan(self, cell: Cell, parameters: tuple[str, ...]) -> Plan:
         pieces = ("loss", "optimizer", "clip", "penalty", "decay", "schedule")

@@ -5,8 +5,9 @@ from collections.abc import Mapping
 import numpy as np
 from threadpoolctl import threadpool_info, threadpool_limits  # type: ignore[import-untyped]
 
+from backends.reference import clock
 from backends.reference.trainer import ReferenceTrainer
-from harness.backend import Origin, Parameters, Plan
+from harness.backend import Origin, Parameters, Plan, Work
 from harness.errors import Unsupported
 from harness.problems.task import Task
 from harness.spec.cell import Cell
@@ -23,6 +24,9 @@ class ReferenceBackend:
 
     def facts(self) -> Mapping[str, str]:
         return blas()
+
+    def work(self, device: str, size: int) -> Work:
+        return clock.work(size)
 
     def plan(self, cell: Cell, parameters: tuple[str, ...]) -> Plan:
         _refuse(cell)

@@ -6,9 +6,9 @@ import keras
 import tensorflow as tf
 from tensorflow.python.util import _pywrap_util_port
 
-from backends.tensorflow import clips, decays, layers, losses, modes, optimizers, penalties, schedules
+from backends.tensorflow import clips, clock, decays, layers, losses, modes, optimizers, penalties, schedules
 from backends.tensorflow.trainer import TensorFlowTrainer
-from harness.backend import Parameters, Plan
+from harness.backend import Parameters, Plan, Work
 from harness.errors import Unsupported
 from harness.problems.task import Task
 from harness.spec.cell import Cell
@@ -35,6 +35,11 @@ class TensorFlowBackend:
             "XLA": "in mode xla",
             "GPU": ", ".join(gpus()) or "none",
         }
+
+    def work(self, device: str, size: int) -> Work:
+        if device == "cuda" and not gpus():
+            raise Unsupported("device cuda: this TensorFlow sees no GPU")
+        return clock.work(device, size)
 
     def plan(self, cell: Cell, parameters: tuple[str, ...]) -> Plan:
         if cell.device == "cuda" and not gpus():

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 
 import torch
 
-from backends.torch import clips, decays, layers, losses, modes, optimizers, schedules
+from backends.torch import clips, clock, decays, layers, losses, modes, optimizers, schedules
 from backends.torch.trainer import TorchTrainer
-from harness.backend import Origin, Parameters, Plan
+from harness.backend import Origin, Parameters, Plan, Work
 from harness.errors import Unsupported
 from harness.problems import data
 from harness.problems import task as tasks
@@ -36,6 +36,11 @@ class TorchBackend:
             "BLAS": "MKL" if torch.backends.mkl.is_available() else "other",  # type: ignore[no-untyped-call]
             "GPU": torch.cuda.get_device_name() if cuda() else "none",
         }
+
+    def work(self, device: str, size: int) -> Work:
+        if device == "cuda" and not cuda():
+            raise Unsupported("device cuda: this PyTorch sees no GPU")
+        return clock.work(device, size)
 
     def plan(self, cell: Cell, parameters: tuple[str, ...]) -> Plan:
         if cell.device == "cuda" and not cuda():

@@ -18,7 +18,7 @@ from harness.environment import cores
 from harness.errors import WorkerFailed
 from harness.execute.process import Process, TimedOut
 from harness.frames import Reply, Request
-from harness.measure.series import series, table
+from harness.measure.series import Series, series, table
 from harness.spec.base import key, to_json
 from harness.spec.job import COLD, FINAL, TIMED, FirstCall, Job, Speed
 from harness.store import Record, Store
@@ -134,22 +134,22 @@ class Local:
         with ThreadPoolExecutor(self._slots()) as pool:  # opening compiles and is not timed
             replies = list(pool.map(lambda job: self._ask(job, "open"), group))
         records = {job.cell.backend: _record(job, reply) for job, reply in zip(group, replies, strict=True)}
-        seconds: dict[str, list[float]] = {name: [] for name, record in records.items() if record.status == "ok"}
+        timed: dict[str, list[Reply]] = {name: [] for name, record in records.items() if record.status == "ok"}
         measure = group[0].measure
         assert isinstance(measure, Speed)
         for turn in range(measure.blocks):
-            names = list(seconds)
+            names = list(timed)
             shift = turn % max(len(names), 1)
             for name in names[shift:] + names[:shift]:  # nobody is always first
                 reply = self._ask(records[name].job, "block")
                 if reply.status == "ok":
-                    seconds[name].append(reply.seconds)
+                    timed[name].append(reply)
                 else:
                     records[name] = _record(records[name].job, reply)
-                    del seconds[name]
+                    del timed[name]
         session = {"session": f"{time.time_ns():x}"}  # ratios are paired within a session only
-        for name, blocks in seconds.items():
-            found = table([series("step_seconds", blocks, np.arange(len(blocks)))])
+        for name, blocks in timed.items():
+            found = table(_of_blocks(blocks))
             records[name] = replace(records[name], facts={**records[name].facts, **session}, table=found)
             self._ask(records[name].job, "close")
         self._write(*records.values())
@@ -192,6 +192,13 @@ def comparison(job: Job) -> str:
 def _alike(job: Job) -> str:
     """Jobs that share compiled code stand together."""
     return key(replace_spec(job.cell, seed=0, backend="")) + key(job.measure)
+
+
+def _of_blocks(blocks: Sequence[Reply]) -> list[Series]:
+    """Seconds a step of each block, and the bandwidth beside it where that was measured."""
+    found = [series("step_seconds", [block.seconds for block in blocks], np.arange(len(blocks)))]
+    widths = [block.bandwidth for block in blocks if block.bandwidth is not None]
+    return [*found, series("bandwidth", widths, np.arange(len(widths)))] if widths else found
 
 
 def _record(job: Job, reply: Reply) -> Record:

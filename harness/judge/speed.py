@@ -87,8 +87,7 @@ class Steady:
     @cached_property
     def seconds(self) -> Interval:
         """The median block."""
-        values = np.array([self.blocks[block] for block in sorted(self.blocks)])
-        return interval(float(np.median(values)), _medians(values, self.key))
+        return median(np.array([self.blocks[block] for block in sorted(self.blocks)]), self.key)
 
 
 @dataclass(frozen=True)
@@ -247,6 +246,11 @@ def first_calls(records: Iterable[Record]) -> list[First]:
             medians = [float(np.median(seconds)) for seconds in (imports, build, first, second, first - second)]
             found.append(First(record, medians[0], medians[1], medians[2], medians[3], compiling=medians[4]))
     return found
+
+
+def median(values: Floats, seed: str) -> Interval:
+    """The median with its bootstrap interval; ``seed`` is made of record keys."""
+    return interval(float(np.median(values)), _medians(values, seed))
 
 
 def interval(value: float, samples: Floats) -> Interval:

@@ -5,18 +5,20 @@ import time
 
 import numpy as np
 
+from harness.measure.bandwidth import Bandwidth
 from harness.measure.run import Outcome, Run
 from harness.measure.series import series
 from harness.spec.job import Speed
+from harness.spec.traffic import traffic
 
-MOST_STEPS = 2000  # of one block
+FEWEST_STEPS, MOST_STEPS = 5, 2000  # of one block
 PILOT = 20  # steps from which the length of a block is chosen
 
 
 class Stopwatch:
     """Times blocks of steps of one opened run, each from the same start, between two fences."""
 
-    def __init__(self, run: Run, what: Speed) -> None:
+    def __init__(self, run: Run, what: Speed, threads: int) -> None:
         self.run, self.what = run, what
         total = max(len(run.order), what.warm_up + MOST_STEPS)
         self.order = run.extended(total)
@@ -24,11 +26,15 @@ class Stopwatch:
         self.steps = PILOT
         self.block()  # compiles
         gc.freeze()  # a framework's own objects are many, and collecting among them takes longer than a block
-        self.steps = int(np.clip(round(what.block_seconds / self.block()), 5, MOST_STEPS))
+        self.steps = int(np.clip(round(what.block_seconds / self.block()), FEWEST_STEPS, MOST_STEPS))
+        held = working_set(run) if what.phase == "update" else None
+        self.scaling = Bandwidth(held, threads) if held is not None else None
 
     def close(self) -> None:
         """Undo what was done to the process."""
         gc.unfreeze()
+        if self.scaling is not None:
+            self.scaling.close()
 
     def block(self) -> float:
         """Seconds a step over one block; starting over and warming up stay outside the clock."""
@@ -45,6 +51,19 @@ class Stopwatch:
             return (time.perf_counter() - started) / len(rows)
         finally:
             gc.enable()
+
+    def bandwidth(self) -> float | None:
+        """Bytes a second of scaling in place, measured beside a block of updates; None for those without a floor."""
+        return self.scaling() if self.scaling is not None else None
+
+
+def working_set(run: Run) -> int | None:
+    """Bytes of all arrays that an update touches; None where it has no floor, or not one that NumPy could measure."""
+    least = traffic(run.cell.recipe.optimizer)
+    if least is None or run.cell.device != "cpu":
+        return None
+    numbers = sum(values.size for values in run.start.values())
+    return least.held * numbers * np.dtype(run.cell.precision).itemsize
 
 
 def first_call(run: Run, import_seconds: float) -> Outcome:

@@ -10,9 +10,9 @@ from msgspec.structs import replace
 
 from harness.errors import InvalidInput, unknown
 from harness.problems.cases import architectures, failing, functions, memory, worked
-from harness.spec.base import key
+from harness.spec.base import Spec, key
 from harness.spec.cell import Case
-from harness.spec.problem import DataSet, Network, Problem
+from harness.spec.problem import Network, Problem
 
 _CASES = (*worked.CASES, *architectures.CASES, *memory.CASES, *failing.CASES, *functions.CASES)
 
@@ -68,7 +68,7 @@ def target(problem: Problem) -> float | None:
 
 
 def problem_name(problem: Problem) -> str:
-    """Its own case's name, or the catalogue's, with what is different of its data set; else its kind and hash.
+    """Its own case's name, or the catalogue's, with what is different of its data set or of a function; else its hash.
 
     A name that belongs to another problem already, as that of a copy that was edited, has the hash behind it.
     """
@@ -78,7 +78,17 @@ def problem_name(problem: Problem) -> str:
     like = _with_other_data(problem)
     if like is not None and isinstance(problem, Network) and isinstance(like.problem, Network):
         return f"{like.name}[{_changes(like.problem.data, problem.data)}]"
-    return f"{case.name if case is not None else problem.spelling()} {key(problem)[:6]}"
+    changed = _changed_function(problem) if case is None else None
+    return changed or f"{case.name if case is not None else problem.spelling()} {key(problem)[:6]}"
+
+
+def _changed_function(problem: Problem) -> str | None:
+    """The first function of that kind, with its fields that differ; None where a selector could not say them."""
+    if isinstance(problem, Network):
+        return None
+    case = next(case for case in CATALOGUE.values() if type(case.problem) is type(problem))
+    changes = _changes(case.problem, problem)
+    return None if "(" in changes else f"{case.name}[{changes}]"  # a point has no place in a selector
 
 
 def _taken(case: Case) -> bool:
@@ -103,7 +113,7 @@ def _with_other_data(problem: Problem) -> Case | None:
     return None
 
 
-def _changes(before: DataSet, after: DataSet) -> str:
+def _changes(before: Spec, after: Spec) -> str:
     """The fields that differ, as a selector gives them."""
-    pairs = [(field, getattr(before, field), getattr(after, field)) for field in DataSet.__struct_fields__]
+    pairs = [(field, getattr(before, field), getattr(after, field)) for field in before.__struct_fields__]
     return ",".join(f"{field}={new}" for field, old, new in pairs if new != old and new is not None)

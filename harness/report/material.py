@@ -11,9 +11,10 @@ import msgspec
 
 from harness import asv_results
 from harness.errors import InvalidInput, NothingMeasured
-from harness.judge import agreement, convergence, speed
+from harness.judge import agreement, convergence, floor, speed
 from harness.judge.agreement import Verdict
 from harness.judge.convergence import Trial
+from harness.judge.floor import Multiple
 from harness.judge.speed import First, Group
 from harness.report import tracked
 from harness.report.contenders import Contender, contenders
@@ -133,8 +134,13 @@ class Material:
 
     @functools.cached_property
     def groups(self) -> list[Group]:
-        """Every timed cell."""
-        return speed.groups(self.records)
+        """Every timed cell, but for updates alone: they are held against their floor."""
+        return speed.groups(record for record in self.records if not floor.has_floor(record))
+
+    @functools.cached_property
+    def multiples(self) -> list[Multiple]:
+        """Every update that was timed alone, with its floor."""
+        return floor.multiples(self.records)
 
     @functools.cached_property
     def first_calls(self) -> list[First]:

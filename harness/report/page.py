@@ -18,6 +18,7 @@ from harness.report import (
     commits,
     commits_tables,
     convergence,
+    floor,
     gradients,
     same_maths,
     speed,
@@ -32,11 +33,11 @@ from harness.spec.problem import Network, Problem
 from harness.spec.toml import to_toml
 from harness.store import write_atomically, writing_to
 
-OF_RUNS = (same_maths.section, speed.section, convergence.section, gradients.section)
+OF_RUNS = (same_maths.section, speed.section, floor.section, convergence.section, gradients.section)
 OF_ALL = (circumstances.troubles, circumstances.environment)
 
 CSVS = (
-    *("agreement", "origins", "step-times", "ratios", "first-calls", "time-to-target", "final"),
+    *("agreement", "origins", "step-times", "ratios", "first-calls", "floor", "time-to-target", "final"),
     *("troubles", "environment", "records"),
     *("asv-newest", "asv-changes", "asv-commits", "asv-troubles", "asv-environment"),
 )

@@ -6,9 +6,12 @@ import pytest
 from msgspec.structs import replace
 
 from harness.errors import InvalidInput
+from harness.problems.catalogue import problem_name
 from harness.spec.job import Agreement, Speed
+from harness.spec.optimizers import Adam
+from harness.spec.problem import Quadratic, RandomGradients, Rosenbrock
 from harness.studies import SEQUENCES, STUDIES, VARIANTS, agreement, quickstart
-from harness.study import cells, overridden, select
+from harness.study import cells, find_case, overridden, select
 
 
 def test_steps_replace_epochs_and_the_other_way_round():
@@ -104,3 +107,27 @@ def test_a_spelling_that_brings_a_decay_is_compared_with_that_decay(cover):
 def test_the_reference_alone_has_nothing_to_be_compared_with():
     with pytest.raises(InvalidInput, match="name another backend"):
         agreement(backends=("reference",))
+
+
+def test_a_functions_own_fields_can_be_given_and_its_name_gives_it_back():
+    million = find_case("random-gradients[parameters=1e6,tensors=100,samples=1]").problem
+    assert million == RandomGradients(parameters=1_000_000, tensors=100, samples=1)
+    assert find_case(problem_name(million)).problem == million
+    assert find_case("quadratic-100[condition=5]").problem == Quadratic(condition=5.0)
+
+
+def test_what_no_selector_could_say_of_a_function_is_named_by_its_hash():
+    assert problem_name(Rosenbrock(start=(0.0, 0.5))).startswith("rosenbrock ")
+
+
+def test_a_function_refuses_fields_that_it_has_not():
+    with pytest.raises(InvalidInput, match="unknown field of problem random-gradients 'parametres': did you mean"):
+        find_case("random-gradients[parametres=3]")
+
+
+def test_updates_hold_fused_adam_of_torch_at_every_size():
+    chosen = [cell for grid in STUDIES["updates"].grids for cell in cells(grid)]
+    adam = [cell for cell in chosen if isinstance(cell.recipe.optimizer, Adam)]
+    fused = {cell.problem for cell in adam if (cell.backend, cell.mode) == ("torch", "fused")}
+    assert fused == {cell.problem for cell in chosen}
+    assert {cell.backend for cell in adam} >= {"numpy", "torch", "tensorflow", "jax"}

@@ -26,6 +26,7 @@ from harness.study import Grid, Study
 
 RATES = ("sgd[lr=[0.1,1e8]]", "adam[lr=0.001]")
 CUBE, BOWL = "cube-2x2x2", "quadratic-100"
+UPDATED = "random-gradients[parameters=[1e3,1e4],samples=1]"
 BACKENDS = ("numpy", "torch")
 STUDY = Study(
     "small",
@@ -41,6 +42,10 @@ STUDY = Study(
         Grid(
             Speed(blocks=6, block_seconds=0.001), (CUBE,), RATES[1:], backends=BACKENDS, batch=16,
             implementation="shipped",
+        ),
+        Grid(
+            Speed(blocks=6, block_seconds=0.001, phase="update"), (UPDATED,), ("adam",), backends=("torch",),
+            modes=("eager", "fused"), implementation="shipped",
         ),
     ),
 )  # fmt: skip

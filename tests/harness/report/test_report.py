@@ -22,7 +22,7 @@ from harness.store import Store
 from harness.study import Grid, Study
 from tests.harness.report.conftest import run_into
 
-TABLES = ("agreement", "environment", "final", "first-calls", "origins", "ratios", "records", "step-times")
+TABLES = ("agreement", "environment", "final", "first-calls", "floor", "origins", "ratios", "records", "step-times")
 
 
 @pytest.fixture(scope="module")
