@@ -13,7 +13,7 @@ VALLEY = replace(ROSENBROCK, name="valley", problem=replace(ROSENBROCK.problem, 
 
 
 def test_a_case_in_a_file_names_its_problem_and_its_target_while_it_is_known():
-    assert (problem_name(VALLEY.problem), target(VALLEY.problem)) == (f"rosenbrock {key(VALLEY.problem)[:6]}", None)
+    assert (problem_name(VALLEY.problem), target(VALLEY.problem)) == ("rosenbrock[b=50.0]", None)
     with knowing([VALLEY]):
         assert (problem_name(VALLEY.problem), target(VALLEY.problem)) == ("valley", 0.5)
         assert (problem_name(ROSENBROCK.problem), target(ROSENBROCK.problem)) == ("rosenbrock", ROSENBROCK.target)
