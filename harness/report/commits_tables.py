@@ -1,6 +1,7 @@
 """What asv measured as tables: frameworks side by side on one commit, and what changed since the commit before."""
 
 import math
+import statistics
 from collections.abc import Sequence
 
 import pandas as pd
@@ -20,12 +21,12 @@ Row = dict[str, object]
 
 
 def scale(kind: Kind, values: Sequence[float]) -> tuple[float, str]:
-    """The unit in which these values read well."""
+    """The unit in which most of these values read well: that of the median."""
     units = {"s": UNITS, "bytes": BYTES}.get(kind.unit)
-    smallest = min((abs(value) for value in values if value and math.isfinite(value)), default=1.0)
     if units is None:
         return 1.0, kind.unit
-    return next((one for one in units if smallest >= one[0]), units[-1])
+    middle = statistics.median_low([abs(value) for value in values if value and math.isfinite(value)] or [1.0])
+    return next((one for one in units if middle >= one[0]), units[-1])
 
 
 def newest(machine: Machine, track: Track, name: str, level: float) -> Table:

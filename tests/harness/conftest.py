@@ -82,13 +82,15 @@ def asv_run(tmp_path_factory):
         **dict.fromkeys(("GIT_AUTHOR_NAME", "GIT_COMMITTER_NAME", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_EMAIL"), "tiny"),
     }
 
+    asv = (sys.executable, "-m", "asv")  # also where no environment is activated
+
     def do(*line, **more):
         done = subprocess.run(line, cwd=folder, env=environment | more, capture_output=True, text=True, timeout=300)
-        assert not done.returncode or line[:2] == ("asv", "run"), done.stderr
+        assert not done.returncode or line[:4] == (*asv, "run"), done.stderr
         return done.stdout
 
     do("git", "init", "--quiet", "--initial-branch", "main")
-    do("asv", "machine", "--yes", "--machine", "here")
+    do(*asv, "machine", "--yes", "--machine", "here")
     commits = []
     for turn in range(2):
         (folder / "turn").write_text(str(turn))
@@ -97,5 +99,5 @@ def asv_run(tmp_path_factory):
         do("git", "commit", "--quiet", "--message", str(turn), GIT_AUTHOR_DATE=date, GIT_COMMITTER_DATE=date)
         commits.append(do("git", "rev-parse", "HEAD").strip())
         told = ("--set-commit-hash", commits[-1], "--machine", "here", "--record-samples")
-        do("asv", "run", "--environment", f"existing:{sys.executable}", *told)
+        do(*asv, "run", "--environment", f"existing:{sys.executable}", *told)
     return SimpleNamespace(folder=folder, results=folder / ".asv" / "results", commits=commits, environment=environment)
