@@ -88,3 +88,10 @@ def test_a_phase_without_a_fence_is_caught(device, phase):
 def test_a_clock_that_shows_the_same_however_long_the_work_is_caught(device):
     _, ours = findings(Backend(device, constant=True))
     assert (ours.trust, ours.says) == ("not trusted", "twice the work does not take twice as long")
+
+
+def test_disturbances_make_no_liar_of_an_honest_clock(device):
+    seconds = {s.name: np.frombuffer(s.value).tolist() for s in clock.measure(Backend(device), "cpu")}
+    disturbed = {what: [*values[:1], *(1.7 * value for value in values[1:])] for what, values in seconds.items()}
+    disturbed["twice"], disturbed["idle"] = seconds["twice"], seconds["idle"]
+    assert judge.of_backend("made-up", "cpu", disturbed)[1].trust == "trusted"
