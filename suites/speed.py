@@ -53,32 +53,31 @@ class Modes(timed.Timed):
         self.block()
 
 
-class Forward(timed.Timed):
-    """The loss of a batch of 32, in training mode."""
+class OfBatch(timed.Timed):
+    """A phase of the step on a batch of 32."""
 
-    phase = "forward"
     params = [contenders.EACH, list(contenders.ARCHITECTURES)]
     param_names = ["contender", "architecture"]
 
     def setup(self, contender: str, architecture: str) -> None:
         """Open a worker, once."""
         self.open(contenders.cell(contender, contenders.architecture(architecture), Recipe(ADAM), 32))
+
+
+class Forward(OfBatch):
+    """The loss of a batch, in training mode."""
+
+    phase = "forward"
 
     def time_forward(self, contender: str, architecture: str) -> None:
         """Seconds a batch."""
         self.block()
 
 
-class Gradient(timed.Timed):
-    """Forward and backward for a batch of 32."""
+class Gradient(OfBatch):
+    """Forward and backward for a batch."""
 
     phase = "gradient"
-    params = [contenders.EACH, list(contenders.ARCHITECTURES)]
-    param_names = ["contender", "architecture"]
-
-    def setup(self, contender: str, architecture: str) -> None:
-        """Open a worker, once."""
-        self.open(contenders.cell(contender, contenders.architecture(architecture), Recipe(ADAM), 32))
 
     def time_gradient(self, contender: str, architecture: str) -> None:
         """Seconds a batch."""

@@ -1,0 +1,67 @@
+"""What asv finds in the suites, as asv finds it; and figures that are worked out by hand."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from harness.spec.optimizers import SGD
+from harness.spec.recipe import GlobalNorm, Recipe
+from suites import training
+
+ROOT = Path(__file__).resolve().parents[2]
+DISCOVER = """
+import io, json, sys
+from asv_runner.discovery import list_benchmarks
+found = io.StringIO()
+list_benchmarks(sys.argv[1], found)
+loaded = [name for name in ("torch", "tensorflow", "keras", "jax", "optax") if name in sys.modules]
+print(json.dumps([json.loads(found.getvalue()), loaded]))
+"""
+
+
+@pytest.fixture(scope="module")
+def found():
+    done = subprocess.run(
+        [sys.executable, "-c", DISCOVER, str(ROOT / "suites")], capture_output=True, text=True, cwd=ROOT, check=True
+    )
+    benchmarks, loaded = json.loads(done.stdout.splitlines()[-1])
+    return SimpleNamespace(benchmarks={one["name"]: one for one in benchmarks}, loaded=loaded)
+
+
+def test_looking_for_benchmarks_imports_no_framework(found):
+    assert found.loaded == []
+
+
+def test_every_benchmark_names_who_computes_its_unit_and_its_version(found):
+    suites = {name.partition(".")[0] for name in found.benchmarks}
+    assert suites == {"speed", "cold", "convergence", "gradients"}  # and not "everything", which is asked for
+    for name, one in found.benchmarks.items():
+        assert one["param_names"][0] == "contender", name
+        assert one["unit"] != "unit", name
+        assert one["version"].startswith("1"), name  # not asv's own, a hash of the few lines that call the harness
+
+
+def test_decades_between_layers_and_the_clip_rate_by_hand():
+    """First against last weight: 1/100, 1/1, 1/10 are 2, 0, 1 decades, a step without a gradient none; biases are no
+    layers. The global norms are √(1² + 2² + 100²) > 50, √(1 + 4 + 1) < 50, √(100 + 4 + 10⁴) > 50, 0: two of four."""
+    norms = {"a.weight": [1.0, 1.0, 10.0, 0.0], "a.bias": [2.0, 2.0, 2.0, 0.0], "b.weight": [100.0, 1.0, 100.0, 0.0]}
+    rows = [{"step": t, "tensor": n, "value": v} for n, values in norms.items() for t, v in enumerate(values)]
+    job = SimpleNamespace(cell=SimpleNamespace(recipe=Recipe(SGD(), GlobalNorm(50.0))))
+    record = SimpleNamespace(series=lambda name: pd.DataFrame(rows), job=job)
+    assert training.gradients(record) == {"depth": 1.0, "worst depth": 2.0, "clip rate": 0.5}
+    assert np.isfinite(list(training.gradients(record).values())).all()
+
+
+def test_a_figure_that_is_missing_is_skipped_with_its_reason():
+    figures = {("jax jit", "SGD"): {"loss": 0.5, "steps": "diverged: at step 3"}}
+    assert training.figure(figures, "loss", "jax jit", "SGD") == 0.5
+    with pytest.raises(NotImplementedError, match="diverged: at step 3"):
+        training.figure(figures, "steps", "jax jit", "SGD")
+    with pytest.raises(NotImplementedError, match="torch eager cannot run here"):
+        training.figure(figures, "loss", "torch eager", "SGD")
