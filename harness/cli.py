@@ -25,6 +25,7 @@ from harness.errors import GradgaugeError, InvalidInput, NothingMeasured, unknow
 from harness.execute.local import Settings
 from harness.judge import agreement
 from harness.judge.agreement import Verdict
+from harness.judge.compare import MARGIN
 from harness.problems import catalogue
 from harness.problems.catalogue import problem_name
 from harness.spec.base import canonical, key
@@ -213,7 +214,7 @@ def report(
 def compare(
     a: Annotated[str, typer.Argument(metavar="A", help="run folder; asv: COMMIT, COMMIT:ENVIRONMENT or a file")],
     b: Annotated[str, typer.Argument(metavar="B", help="the same; ratios are B over A")],
-    margin: Annotated[float, typer.Option(min=0, help="equal within so many per cent")] = 5.0,
+    margin: Annotated[float, typer.Option(min=0, help="equal within so many per cent")] = 100 * MARGIN,
     fail_on: Annotated[list[str] | None, typer.Option(metavar="VERDICT", help=FAIL_ON_HELP)] = None,
     results: Annotated[Path, typer.Option(help="folder of asv's results")] = Path(".asv/results"),
     shape: Shape = Format.table,

@@ -76,7 +76,8 @@ class Worker:
         status, reason = "ok", ""
         if outcome.diverged is not None:
             status, reason = "diverged", f"the loss is not finite from step {outcome.diverged}"
-        return Reply(status, reason, plan, dict(self.backend.facts()), outcome.series)  # type: ignore[arg-type]
+        facts = {**self.backend.facts(), **(self.stopwatch.facts() if self.stopwatch is not None else {})}
+        return Reply(status, reason, plan, facts, outcome.series)  # type: ignore[arg-type]
 
     def _measure(self, job: Job, run: Run) -> Outcome:
         match job.measure:

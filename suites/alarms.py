@@ -1,9 +1,11 @@
 """How often a comparison cries wolf, and how often it sees the wolf.
 
-``python -m suites.alarms`` compares a backend with itself: two fresh worker processes, timed in turn as every run times
-backends, judged as every run is judged. Each comparison that is not undecided is a false alarm. With ``--planted 0.05``
-one side is 5 % slower, by a busy wait inside the clock, and each comparison that says so is a detection. Rates are
-printed with the 95 % bounds of Clopper and Pearson: the upper one of alarms, the lower one of detections.
+``python -m suites.alarms`` times a backend, its twin, and a twin that is 5 % slower by a busy wait inside the clock:
+three new processes in turn, as every run times backends, by the settings that runs have by default. It compares the
+twins as ``gradgauge compare`` does by default. Each time it calls the equal one faster or slower is a false alarm, each
+time it calls the slowed one slower is a detection. Rates are printed with the 95 % bounds of Clopper and Pearson: the
+upper one of alarms, the lower one of detections. With ``--apart`` each side is timed by itself, one after the other, as
+the sides of two runs are.
 """
 
 import argparse
@@ -17,81 +19,103 @@ from typing import NamedTuple
 import numpy as np
 
 from harness.environment import fingerprint
+from harness.errors import NothingMeasured
 from harness.execute.local import Local, Settings
-from harness.judge import power, speed
-from harness.problems.catalogue import case
+from harness.judge import compare, measurements, power
+from harness.judge.compare import Key, Measurement, Side
+from harness.spec.activations import Relu
 from harness.spec.cell import Budget, Cell
 from harness.spec.job import Job, Speed
+from harness.spec.layers import Dense
+from harness.spec.losses import CrossEntropy
 from harness.spec.optimizers import Adam
+from harness.spec.problem import DataSet, Network
 from harness.spec.recipe import Recipe
 from harness.spec.spellings import short
 from harness.store import Record, Store
 from suites import twins
 
-# Samples a batch, so that a step takes about a millisecond on one core of a small machine.
-BATCHES = {"numpy": 768, "torch": 32, "tensorflow": 32, "jax": 512}
-PROBLEM = "digits-64-64-64-10"
-# Blocks as short as a verdict's noise allows: what disturbs a block lasts longer than it, and spares the next.
-SETTINGS = Speed(blocks=120, block_seconds=0.005)
+PROBLEM = Network(DataSet("digits"), (Dense(128), Relu(), Dense(128), Relu(), Dense(10)), CrossEntropy())
+BACKENDS = ("numpy", "torch", "tensorflow", "jax")
+STEP, PILOT, MOST = 1e-3, 64, 1000  # seconds a step is to take; samples of the batch tried first, and at most
+PLANTED = 0.05
 ALARMS, DETECTED = 0.02, 0.9  # the goals: upper bound of alarms, lower bound of detections
+SIDES = ("LEFT", "RIGHT", "SLOWED")
 
 
-class Found(NamedTuple):
-    """What some comparisons came to."""
+class Trial(NamedTuple):
+    """One comparison of each kind."""
 
-    verdicts: list[speed.Verdict]
-    step: float  # seconds, the median of all blocks of the left side
-    longest: float  # seconds of a comparison, processes and compiling included
-
-
-def verdict(left: Record, right: Record) -> speed.Verdict:
-    """What a comparison of two records says of right over left."""
-    sides = {s.job.cell.backend: s for group in speed.groups([left, right]) for s in group.steady}
-    return speed.ratio(sides[right.job.cell.backend], sides[left.job.cell.backend]).verdict
+    equal: Side  # what was said of the twin
+    slowed: Side  # and of the slowed one
+    step: float  # seconds, the left side's median
+    seconds: float  # that all of it took, processes and compiling included
 
 
-def compare(left: str, right: str, batch: int, measure: Speed) -> tuple[Record, Record]:
-    """Time two backends in turn, in new processes of their own."""
-    problem = case(PROBLEM).problem
+def names(backend: str) -> list[str]:
+    """The twins: left, right, slowed."""
+    return [f"suites.twins:{backend.upper()}_{side}" for side in SIDES]
+
+
+def timed(sessions: list[list[str]], batch: int, measure: Speed) -> dict[str, Record]:
+    """Time backends in new processes: those of a session in turn, sessions one after the other."""
     recipe, budget = Recipe(Adam(lr=0.001)), Budget(steps=100, batch=batch)
-    cells = [Cell(problem, recipe, budget, name, implementation="shipped") for name in (left, right)]
-    jobs = [Job(cell, measure, fingerprint(sys.executable, cell.backend, problem, 1)) for cell in cells]
     found: dict[str, Record] = {}
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        Store.create(Path(folder), {}) as store,
-        Local(store, Settings(), lambda record: found.update({record.job.cell.backend: record})) as local,
-    ):
-        local.run(jobs)
+    for session in sessions:
+        cells = [Cell(PROBLEM, recipe, budget, name, implementation="shipped") for name in session]
+        jobs = [Job(cell, measure, fingerprint(sys.executable, cell.backend, PROBLEM, 1)) for cell in cells]
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            Store.create(Path(folder), {}) as store,
+            Local(store, Settings(), lambda record: found.update({record.job.cell.backend: record})) as local,
+        ):
+            local.run(jobs)
     for record in found.values():
         if record.status != "ok":
-            raise SystemExit(f"{record.job.cell.backend}: {record.status}: {record.reason}")
-    return found[left], found[right]
+            raise NothingMeasured(f"{record.job.cell.backend}: {record.status}: {record.reason}")
+    return found
 
 
-def repeat(backend: str, other: str, comparisons: int, measure: Speed) -> Found:
-    """Compare a backend with its twin of that kind (RIGHT, SLOWED), again and again."""
-    left, right = (f"suites.twins:{backend.upper()}_{side}" for side in ("LEFT", other))
-    verdicts, steps, longest = [], [], 0.0
-    for _ in range(comparisons):
-        started = time.perf_counter()
-        records = compare(left, right, BATCHES[backend], measure)
-        longest = max(longest, time.perf_counter() - started)
-        verdicts.append(verdict(*records))
-        steps += records[0].series("step_seconds")["value"].tolist()
-    return Found(verdicts, float(np.median(steps)), longest)
+def side(record: Record) -> dict[Key, Measurement]:
+    """What a comparison takes, whoever computed it."""
+    return {key._replace(who=""): one for key, one in measurements.of_run([record]).measurements.items()}
 
 
-def alarms(found: Found) -> str:
-    """Verdicts on equal sides: each that is not undecided is an alarm."""
-    counted = power.rate(sum(verdict != "undecided" for verdict in found.verdicts), len(found.verdicts))
+def verdict(a: Record, b: Record) -> Side:
+    """What a comparison by default says of b over a."""
+    (found,) = compare.compare(side(a), side(b), compare.MARGIN).comparisons
+    return found.verdict.side
+
+
+def trial(backend: str, batch: int, measure: Speed, apart: bool) -> Trial:
+    """Time the twins and compare them."""
+    started = time.perf_counter()
+    sides = names(backend)
+    records = timed([[one] for one in sides] if apart else [sides], batch, measure)
+    left, right, slowed = (records[one] for one in sides)
+    step = float(left.series("step_seconds")["value"].median())
+    return Trial(verdict(left, right), verdict(left, slowed), step, time.perf_counter() - started)
+
+
+def batch_of(backend: str, measure: Speed) -> int:
+    """So many samples that a step takes about a millisecond here."""
+    one, batch = names(backend)[0], PILOT
+    for _ in range(2):  # a part of a step does not grow with its batch
+        found = timed([[one]], batch, measure)[one].series("step_seconds")["value"].median()
+        batch = int(np.clip(round(batch * STEP / found), 1, MOST))
+    return batch
+
+
+def alarms(trials: list[Trial]) -> str:
+    """Equal sides that were called worse or better."""
+    counted = power.rate(sum(one.equal in ("worse", "better") for one in trials), len(trials))
     goal = _goal(counted.high <= ALARMS, f"≤ {ALARMS:.0%}")
     return f"{_share(counted)}; 95 % bound: at most {counted.high:.1%}, {goal}"
 
 
-def detections(found: Found) -> str:
-    """Verdicts on a slowed side: each that says so is a detection."""
-    counted = power.rate(found.verdicts.count("longer"), len(found.verdicts))
+def detections(trials: list[Trial]) -> str:
+    """Slowed sides that were called worse."""
+    counted = power.rate(sum(one.slowed == "worse" for one in trials), len(trials))
     goal = _goal(counted.low >= DETECTED, f"≥ {DETECTED:.0%}")
     return f"{_share(counted)}; 95 % bound: at least {counted.low:.1%}, {goal}"
 
@@ -108,25 +132,21 @@ def main() -> None:
     """Print the rates."""
     parser = argparse.ArgumentParser(description="false alarms and detections of speed comparisons")
     parser.add_argument("--comparisons", type=int, default=300)
-    parser.add_argument("--seconds", type=float, default=10.0, help="that a comparison may take")
-    parser.add_argument("--backend", choices=BATCHES, default="numpy")
-    parser.add_argument(
-        "--planted", type=float, help="slow one side down by this share, and count how often it is seen"
-    )
-    parser.add_argument("--blocks", type=int, default=SETTINGS.blocks)
-    parser.add_argument("--block-seconds", type=float, default=SETTINGS.block_seconds)
+    parser.add_argument("--backend", choices=BACKENDS, default="numpy")
+    parser.add_argument("--planted", type=float, default=PLANTED, help="the share by which one side is slowed down")
+    parser.add_argument("--apart", action="store_true", help="time each side by itself, not in turn")
     asked = parser.parse_args()
-    measure = Speed(blocks=asked.blocks, block_seconds=asked.block_seconds)
-    print(f"{asked.backend}, {asked.comparisons} comparisons, {short(measure)}", flush=True)
-    if asked.planted is None:
-        found = repeat(asked.backend, "RIGHT", asked.comparisons, measure)
-        print(f"false alarms: {alarms(found)}")
-    else:
-        os.environ[twins.SHARE] = str(asked.planted)
-        found = repeat(asked.backend, "SLOWED", asked.comparisons, measure)
-        print(f"planted {asked.planted:.0%} found: {detections(found)}")
-    took = f"a step took {found.step * 1e3:.2f} ms, the longest comparison {found.longest:.1f} s"
-    print(f"{took}, {'within' if found.longest <= asked.seconds else 'longer than'} {asked.seconds:g} s")
+    os.environ[twins.SHARE] = str(asked.planted)
+    measure = Speed()
+    batch = batch_of(asked.backend, measure)
+    how = "one after the other" if asked.apart else "in turn"
+    settings = f"{short(measure)}, margin {compare.MARGIN:.1%}"
+    print(f"{asked.backend}, {asked.comparisons} comparisons, sides {how}, batch {batch}, {settings}", flush=True)
+    trials = [trial(asked.backend, batch, measure, asked.apart) for _ in range(asked.comparisons)]
+    print(f"false alarms: {alarms(trials)}")
+    print(f"planted {asked.planted:.0%} found: {detections(trials)}")
+    steps = np.median([one.step for one in trials])
+    print(f"a step took {steps * 1e3:.2f} ms; both comparisons together {max(t.seconds for t in trials):.1f} s at most")
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from harness.spec.job import FirstCall, Memory
 from harness.store import Record
 from harness.study import Grid
-from suites import contenders, training
+from suites import contenders, meaning, training
 
 COMPILED = [*contenders.EACH, "torch compile", "tensorflow xla"]
 
@@ -45,7 +45,7 @@ class First:
 
     params = [COMPILED, ["MLP", "LSTM"]]
     param_names = ["contender", "architecture"]
-    version = "1"
+    version = meaning.version((FirstCall(), *map(contenders.architecture, params[1])))
     timeout = 60.0
     names = ("import_seconds", "build_seconds", "first_step_seconds", "second_step_seconds")
 
@@ -77,7 +77,7 @@ class Bytes:
 
     params = [contenders.EACH, list(contenders.ARCHITECTURES)]
     param_names = ["contender", "architecture"]
-    version = "1"
+    version = meaning.version((Memory(), *map(contenders.architecture, params[1])))
     timeout = 60.0
     names = ("host_bytes", "device_bytes", "state_bytes", "parameters")
 

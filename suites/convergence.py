@@ -6,8 +6,6 @@ from suites import training
 class Convergence(training.Trained):
     """Five epochs of the perceptron on the digits; the target is the problem's own, on the validation part."""
 
-    version = "1"
-
     def track_loss(self, figures: training.Figures, contender: str, recipe: str) -> float:
         """The training loss at the end."""
         return training.figure(figures, "loss", contender, recipe)

@@ -6,8 +6,6 @@ from suites import training
 class GradientNorms(training.Trained):
     """Decades between the first and the last layer's gradient norm, before the clip."""
 
-    version = "1"
-
     def track_depth(self, figures: training.Figures, contender: str, recipe: str) -> float:
         """|log10(last/first)|, the median over training."""
         return training.figure(figures, "depth", contender, recipe)

@@ -101,12 +101,18 @@ def main() -> None:
             print(f"{architecture:13}{backend:12}{_row(backend, architecture, asked.pairs)}", flush=True)
 
 
-def _row(backend: str, architecture: str, pairs: int) -> str:
+def apart(backend: str, architecture: str, pairs: int) -> dict[str, float]:
+    """What ``measure`` finds in a process of its own."""
     which = ["--only", backend, "--architecture", architecture, "--pairs", str(pairs), "--here"]
     flags = {**os.environ, **registry.find(backend).environment(1)}
     command = [sys.executable, "-m", "suites.overhead", *which]
     done = subprocess.run(command, env=flags, stdout=subprocess.PIPE, text=True, check=True)
-    found = json.loads(done.stdout.splitlines()[-1])
+    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def _row(backend: str, architecture: str, pairs: int) -> str:
+    found = apart(backend, architecture, pairs)
     micro = {name: f"{found[name] * 1e6:.1f} µs" for name in ("raw_seconds", "harness_seconds") if name in found}
     row = f"{micro.get('raw_seconds', '–'):>12}{micro['harness_seconds']:>12}"
     if "ratio" not in found:

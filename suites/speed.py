@@ -1,5 +1,8 @@
 """Steady seconds: of whole steps, of what they consist of, of an optimizer's update alone."""
 
+from collections.abc import Sequence
+
+from harness.spec.base import Spec
 from harness.spec.optimizers import SGD, Adam, Lion, Optimizer
 from harness.spec.recipe import L1, L2, Adaptive, ByValue, Clip, Decoupled, GlobalNorm, Penalty, PerTensor, Recipe
 from suites import contenders, timed
@@ -92,6 +95,11 @@ class Update(timed.Timed):
     param_names = ["contender", "optimizer", "parameters"]
     recipes = UPDATES
 
+    @property
+    def computes(self) -> Sequence[Spec]:
+        """The recipes."""
+        return tuple(self.recipes.values())
+
     def setup(self, contender: str, optimizer: str, parameters: int) -> None:
         """Open a worker, once."""
         self.open(contenders.cell(contender, contenders.parameters(parameters), self.recipes[optimizer], 1))
@@ -107,6 +115,7 @@ class UpdateInPieces(timed.Timed):
     phase = "update"
     params = [contenders.KERNELS, [1, 100]]
     param_names = ["contender", "tensors"]
+    computes = (UPDATES["Adam"],)
 
     def setup(self, contender: str, tensors: int) -> None:
         """Open a worker, once."""
@@ -123,6 +132,7 @@ class ClipOfGradients(timed.Timed):
     phase = "clip"
     params = [contenders.EACH, list(CLIPS)]
     param_names = ["contender", "clip"]
+    computes = tuple(CLIPS.values())
 
     def setup(self, contender: str, clip: str) -> None:
         """Open a worker, once."""
@@ -140,6 +150,7 @@ class PenaltyOfWeights(timed.Timed):
     phase = "penalty"
     params = [contenders.EACH, list(PENALTIES)]
     param_names = ["contender", "penalty"]
+    computes = tuple(PENALTIES.values())
 
     def setup(self, contender: str, penalty: str) -> None:
         """Open a worker, once."""

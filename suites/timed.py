@@ -8,14 +8,12 @@ sample costs nothing that is timed.
 """
 
 import functools
+from collections.abc import Sequence
 
-from harness.spec.base import from_json, key, to_json
+from harness.spec.base import Spec, from_json, to_json
 from harness.spec.cell import Cell
 from harness.spec.job import Job, Speed
-from suites import contenders
-
-# Raised by whoever changes what a figure means, so that older ones are not compared with newer ones.
-MEANING = 1
+from suites import contenders, meaning
 
 
 class Clock:
@@ -41,11 +39,12 @@ class Timed:
     """What timed benchmarks share; a subclass says what is measured, and names its own ``time_`` method."""
 
     number, rounds, warmup_time = 1, 1, 0.0
-    repeat = (5, 10, 4.0)  # at least, at most, in about so many seconds
+    repeat = (10, 40, 2.0)  # at least, at most, in about so many seconds
     min_run_count = 5
     timeout = 300.0
     timer = clock
     phase = "step"
+    computes: Sequence[Spec] = tuple(contenders.architecture(name) for name in contenders.ARCHITECTURES)
 
     @property
     def measure(self) -> Speed:
@@ -54,8 +53,8 @@ class Timed:
 
     @property
     def version(self) -> str:
-        """What results must share to be compared over commits: the meaning, and the settings."""
-        return f"{MEANING}-{key(self.measure)}"
+        """Of what is computed, and of the settings."""
+        return meaning.version((self.measure, *self.computes))
 
     def open(self, cell: Cell) -> None:
         """Ready to measure a cell."""

@@ -18,11 +18,11 @@ from harness.errors import InvalidInput
 from harness.execute.local import Local, Settings
 from harness.judge import convergence, speed
 from harness.spec.architecture import is_weight
-from harness.spec.job import Convergence
+from harness.spec.job import Convergence, Measure
 from harness.spec.recipe import GlobalNorm
 from harness.store import Record, Store
 from harness.study import Grid, Study
-from suites import contenders
+from suites import contenders, meaning
 
 PROBLEM, EPOCHS = "digits-64-64-64-10", 5
 # Name → optimizer, clip, penalty. The last one is there to diverge.
@@ -37,8 +37,27 @@ RECIPES = {
     "Adam, L2": ("adam[lr=0.001]", "none", "l2[1e-4]"),
     "SGD, rate too large": ("sgd[lr=1e4]", "none", "none"),
 }
+MEASURES = (Convergence(evaluations=20, norms_every=1), contenders.SPEED)
 Figure = float | str  # a number, or why there is none
 Figures = Mapping[tuple[str, ...], Mapping[str, Figure]]  # (contender, …) → name → figure
+
+
+def grid(recipe: str, contender: str, what: Measure) -> Grid:
+    """A recipe by its name, on the perceptron, by one contender."""
+    optimizer, clip, penalty = RECIPES[recipe]
+    backend, _, mode = contender.partition(" ")
+    return Grid(
+        what,
+        (PROBLEM,),
+        (optimizer,),
+        (clip,),
+        (penalty,),
+        backends=(backend,),
+        devices=(contenders.DEVICE,),
+        modes=(mode,),
+        implementation="shipped",
+        epochs=EPOCHS,
+    )
 
 
 def measured(grids: Iterable[Grid], named: Callable[[Record], tuple[str, ...]]) -> dict[tuple[str, ...], list[Record]]:
@@ -69,33 +88,18 @@ class Trained:
 
     params = [contenders.EACH, list(RECIPES)]
     param_names = ["contender", "recipe"]
+    version = meaning.version(grid(recipe, contenders.EACH[0], what) for recipe in RECIPES for what in MEASURES)
     timeout = 60.0
 
     def setup_cache(self) -> Figures:
         """Train the perceptron with every recipe in every framework, and time the same steps."""
         grids = [
-            Grid(
-                what,
-                (PROBLEM,),
-                (optimizer,),
-                (clip,),
-                (penalty,),
-                backends=(contender.partition(" ")[0],),
-                devices=(contenders.DEVICE,),
-                modes=(contender.partition(" ")[2],),
-                implementation="shipped",
-                epochs=EPOCHS,
-            )
-            for optimizer, clip, penalty in RECIPES.values()
-            for contender in contenders.EACH
-            for what in (Convergence(evaluations=20, norms_every=1), contenders.SPEED)
+            grid(recipe, contender, what) for recipe in RECIPES for contender in contenders.EACH for what in MEASURES
         ]
         names = {
             recipe: name
-            for name, (optimizer, clip, penalty) in RECIPES.items()
-            for recipe in studies.recipes(
-                Grid(Convergence(), (PROBLEM,), (optimizer,), (clip,), (penalty,)), studies.find_case(PROBLEM)
-            )
+            for name in RECIPES
+            for recipe in studies.recipes(grid(name, contenders.EACH[0], MEASURES[0]), studies.find_case(PROBLEM))
         }
         records = measured(grids, lambda r: (contenders.name(r.job.cell), names[r.job.cell.recipe]))
         return {parameters: trained(group) for parameters, group in records.items()}

@@ -7,7 +7,8 @@ a difference of ln(1 + δ) with probability p when that is z₁₋α/₂ + z_p s
 
     n = (π/2)·((z₁₋α/₂ + z_p)·σ/ln(1 + δ))².
 
-How often: k of n, with the one-sided bounds of Clopper & Pearson (1934).
+How often: k of n, with the one-sided bounds of Clopper & Pearson (1934), which are quantiles of Beta(k, n − k + 1) and
+Beta(k + 1, n − k).
 """
 
 import math
@@ -15,12 +16,12 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
+from scipy import special
 
 from harness.judge.speed import FEWEST_BLOCKS
 
 DIFFERENCE, POWER, LEVEL = 0.05, 0.9, 0.05
-NORMAL_MAD = float(stats.norm.ppf(0.75))  # 0.6745, the median absolute deviation of a standard normal
+NORMAL_MAD = float(special.ndtri(0.75))  # 0.6745, the median absolute deviation of a standard normal
 
 
 class Rate(NamedTuple):
@@ -45,12 +46,13 @@ def spread(ratios: ArrayLike) -> float:
 
 def blocks_needed(sigma: float, difference: float = DIFFERENCE, power: float = POWER, level: float = LEVEL) -> int:
     """n, but no fewer than the verdicts ask for."""
-    deviations = stats.norm.ppf(1 - level / 2) + stats.norm.ppf(power)
+    deviations = special.ndtri(1 - level / 2) + special.ndtri(power)
     needed = math.pi / 2 * (deviations * sigma / math.log1p(difference)) ** 2
     return max(FEWEST_BLOCKS, math.ceil(needed))
 
 
 def rate(events: int, trials: int) -> Rate:
     """The share with its Clopper–Pearson bounds, each of which is exceeded with probability 5 % at most."""
-    both = stats.binomtest(events, trials).proportion_ci(confidence_level=0.9, method="exact")
-    return Rate(events, trials, float(both.low), float(both.high))
+    low = special.betaincinv(events, trials - events + 1, 0.05) if events else 0.0
+    high = special.betaincinv(events + 1, trials - events, 0.95) if events < trials else 1.0
+    return Rate(events, trials, float(low), float(high))

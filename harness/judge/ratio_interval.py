@@ -27,7 +27,7 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from harness.judge.speed import Floats, Integers, Interval
 
@@ -50,8 +50,8 @@ def paired(ratios: Floats, level: float) -> Interval:
     value = float(np.exp(np.median(logs)))
     if size < 2 or 2 * 0.5**size > alpha:
         return Interval(value)
-    reach = math.sqrt(size / (size - 1)) * float(stats.t.ppf(1 - alpha / 2, size - 1))
-    low, high = _between(_medians(logs, "b"), float(stats.norm.sf(reach)), (logs[0], logs[-1]))
+    reach = math.sqrt(size / (size - 1)) * float(special.stdtrit(size - 1, 1 - alpha / 2))
+    low, high = _between(_medians(logs, "b"), float(special.ndtr(-reach)), (logs[0], logs[-1]))
     return Interval(value, low, high)
 
 
@@ -72,7 +72,7 @@ def from_quartiles(a: float, b: float, spreads: tuple[Quartiles, Quartiles], lev
     degrees = min(size for *_, size in spreads) - 1
     if degrees < 1:
         return Interval(b / a)
-    reach = math.hypot(*errors) * float(stats.t.ppf((1 + level) / 2, degrees))
+    reach = math.hypot(*errors) * float(special.stdtrit(degrees, (1 + level) / 2))
     return Interval(b / a, b / a * math.exp(-reach), b / a * math.exp(reach))
 
 

@@ -6,6 +6,7 @@ import time
 import numpy as np
 
 from harness.measure.bandwidth import Bandwidth
+from harness.measure.cores import Cores
 from harness.measure.run import Outcome, Run
 from harness.measure.series import series
 from harness.spec.job import Speed
@@ -20,24 +21,37 @@ class Stopwatch:
 
     def __init__(self, run: Run, what: Speed, threads: int) -> None:
         self.run, self.what = run, what
+        # What runs on a GPU is not slowed down by its host's threads, and may need several.
+        self.cores = Cores(threads) if run.cell.device == "cpu" else None
         total = max(len(run.order), what.warm_up + MOST_STEPS)
         self.order = run.extended(total)
         self.trainer = run.build(False, total)
         self.steps = PILOT
-        self.block()  # compiles
+        self._block()  # compiles
         gc.freeze()  # a framework's own objects are many, and collecting among them takes longer than a block
-        self.steps = int(np.clip(round(what.block_seconds / self.block()), FEWEST_STEPS, MOST_STEPS))
+        self.steps = int(np.clip(round(what.block_seconds / self._block()), FEWEST_STEPS, MOST_STEPS))
         held = working_set(run) if what.phase == "update" else None
         self.scaling = Bandwidth(held, threads) if held is not None else None
 
     def close(self) -> None:
         """Undo what was done to the process."""
         gc.unfreeze()
+        if self.cores is not None:
+            self.cores.release()
         if self.scaling is not None:
             self.scaling.close()
 
+    def facts(self) -> dict[str, str]:
+        """What the blocks were timed on."""
+        return self.cores.facts() if self.cores is not None else {}
+
     def block(self) -> float:
         """Seconds a step over one block; starting over and warming up stay outside the clock."""
+        if self.cores is not None:
+            self.cores.hold()
+        return self._block()
+
+    def _block(self) -> float:
         begin = self.what.warm_up
         self.trainer.reset(self.run.start)
         self.trainer.train(self.order[:begin])

@@ -70,7 +70,8 @@ def _fastest(material: Material, one: Setting, groups: Sequence[Group]) -> State
     base = speed_tables.leader(means)
     steady = [s for group in groups for s in group.steady]
     threads = listed(sorted({material.of(s.job).threads for s in steady}))
-    place = f"{one.step_conditions}, {threads}."
+    cores = ", each on as many cores, the same ones for all" if timed.held([s.record for s in steady]) else ""
+    place = f"{one.step_conditions}, {threads}{cores}."
     composed: dict[str, list[str]] = {}
     for s in (s for s in steady if s.composed):
         composed.setdefault(material.of(s.job).name, []).append(material.recipe(s.job.cell.recipe))

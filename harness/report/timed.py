@@ -46,11 +46,11 @@ def unit(seconds: float) -> tuple[float, str]:
 
 
 def overlapping(material: Material, records: Sequence[Record]) -> str:
-    """A warning about contenders that compute while their Python runs on; empty if there are none."""
+    """A warning about contenders whose Python runs on, on a core of its own, while they compute; empty without any."""
     asynchronous = [
         speed.contender(record.job)
         for record in records
-        if record.job.cell.device == "cpu" and record.facts.get("dispatch") == "asynchronous"
+        if record.job.cell.device == "cpu" and record.facts.get("dispatch") == "asynchronous" and not held([record])
     ]
     if not asynchronous:
         return ""
@@ -60,6 +60,11 @@ def overlapping(material: Material, records: Sequence[Record]) -> str:
         f"{listed(names)} {hand} each step to a thread that computes while {their} Python goes on with the next, "
         "which takes one core more than there are threads. Held to a single core the order can be another."
     )
+
+
+def held(records: Sequence[Record]) -> bool:
+    """Whether all were kept on as many cores as they have threads (``measure.cores``)."""
+    return all("cores" in record.facts for record in records)
 
 
 def legend(material: Material, one: Setting, records: Sequence[Record]) -> list[Legend]:

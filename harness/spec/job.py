@@ -32,11 +32,12 @@ class Convergence(Piece, frozen=True, tag="convergence"):
 class Speed(Piece, frozen=True, tag="speed"):
     """Seconds of ``blocks`` blocks of steps, each of about ``block_seconds``, after ``warm_up`` steps.
 
-    Of whole steps, or of one ``phase`` of them (``backend.Trainer.phase``).
+    Of whole steps, or of one ``phase`` of them (``backend.Trainer.phase``). Blocks are short and many: what disturbs
+    one lasts longer than it, and spares the others.
     """
 
-    blocks: Count = 10
-    block_seconds: Positive = 0.02
+    blocks: Count = 40
+    block_seconds: Positive = 0.005
     warm_up: Index = 5
     phase: Literal["step", "forward", "gradient", "penalty", "clip", "update"] = "step"
 

@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import functools
 import json
 import os
 import re
@@ -233,14 +234,19 @@ def test_replay_of_a_job_that_gave_and_gives_no_numbers_says_so(tmp_path):
 
 def test_an_interrupt_says_how_to_go_on(tmp_path):
     arguments = ("run", "functions", *QUICK[:4], "--backend", "tests.faulty:HANGING", "--out", tmp_path / "run")
-    process = subprocess.Popen([*GRADGAUGE, *map(str, arguments)], stderr=subprocess.PIPE, text=True)
-    until = time.monotonic() + 60
-    while not (tmp_path / "run" / "jobs").is_dir() and time.monotonic() < until:
-        time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    assert (
-        process.communicate(timeout=60)[1].splitlines()[-1] == "interrupted; run the same line again to go on from here"
-    )
+    line = [*GRADGAUGE, *map(str, arguments)]
+    # Where the tests run in the background, interrupts are ignored, and children inherit that.
+    heard = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    with subprocess.Popen(line, stderr=subprocess.PIPE, text=True, preexec_fn=heard) as process:
+        try:
+            until = time.monotonic() + 60
+            while not (tmp_path / "run" / "jobs").is_dir() and time.monotonic() < until:
+                time.sleep(0.05)
+            process.send_signal(signal.SIGINT)
+            _, told = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    assert told.splitlines()[-1] == "interrupted; run the same line again to go on from here"
     assert process.returncode == 130
 
 

@@ -6,13 +6,13 @@ import pytest
 from harness import registry
 from harness.backend import Origin
 from harness.measure.series import series, table
-from harness.problems.catalogue import case
-from harness.spec.cell import Cell
+from harness.spec.cell import Budget, Cell
 from harness.spec.job import Environment, Job, Speed
+from harness.spec.optimizers import Adam
 from harness.spec.recipe import Recipe
 from harness.store import Record
 from suites import alarms, twins
-from suites.alarms import Found
+from suites.alarms import Trial
 
 LEFT, RIGHT, SLOWED = (f"suites.twins:NUMPY_{side}" for side in ("LEFT", "RIGHT", "SLOWED"))
 
@@ -44,7 +44,7 @@ def test_the_planted_share_is_added_to_the_phases_own_time(monkeypatch):
     assert slowed.steps == 7  # all else is the trainer's own
 
 
-@pytest.mark.parametrize("backend", alarms.BATCHES)
+@pytest.mark.parametrize("backend", alarms.BACKENDS)
 def test_twins_are_the_backend_under_other_names(backend):
     own = registry.find(backend)
     left, right, slowed = (
@@ -55,34 +55,44 @@ def test_twins_are_the_backend_under_other_names(backend):
     assert len({left.name, right.name, slowed.name, own.name}) == 4
 
 
-def record(backend, blocks):
-    one = case(alarms.PROBLEM)
-    cell = Cell(one.problem, Recipe(one.recipe.optimizer), one.budget, backend)
+def record(backend, blocks, session="one"):
+    cell = Cell(alarms.PROBLEM, Recipe(Adam()), Budget(steps=100, batch=32), backend)
     job = Job(cell, Speed(), Environment("3.11", {}, "code", "data", "machine", 1, {}))
     rows = table([series("step_seconds", blocks, np.arange(len(blocks)))])
     plan = dict.fromkeys(("model", "loss", "optimizer"), Origin("native", "own"))
-    return Record(job, "ok", "", plan, {"session": "one"}, rows)
+    return Record(job, "ok", "", plan, {"session": session}, rows)
 
 
-def test_the_verdict_is_of_the_right_side_over_the_left():
-    noise = np.random.default_rng(0).normal(1, 1e-3, (2, 40))
-    left, slower = record(LEFT, noise[0]), record(RIGHT, 1.05 * noise[1])
-    assert alarms.verdict(left, slower) == "longer"
-    assert alarms.verdict(slower, left) == "shorter"
+@pytest.mark.parametrize("session", ["one", "another"])
+def test_the_verdict_is_of_the_second_side_over_the_first(session):
+    noise = np.random.default_rng(0).normal(1, 1e-3, (3, 40))
+    left, equal, slower = (
+        record(LEFT, noise[0]),
+        record(RIGHT, noise[1], session),
+        record(SLOWED, 1.05 * noise[2], session),
+    )
+    assert alarms.verdict(left, equal) == "equal"
+    assert alarms.verdict(left, slower) == "worse"
+    assert alarms.verdict(slower, left) == "better"
 
 
-def test_every_verdict_on_equal_sides_is_an_alarm_and_only_longer_is_a_detection():
-    some = Found(["longer", "shorter", *["undecided"] * 298], 1e-3, 5.0)
+def test_alarms_are_equal_sides_called_different_and_detections_slowed_ones_called_worse():
+    said = ["better", "worse", *["equal", "undecided"] * 149]
+    some = [Trial(equal, slowed, 1e-3, 5.0) for equal, slowed in zip(said, said, strict=True)]
     # P(X ≤ 2 | 300, p) = 0.05 at p = 2.08 %, P(X ≥ 1 | 300, p) = 0.05 at p = 0.017 %.
     assert alarms.alarms(some) == "2 of 300, 0.7%; 95 % bound: at most 2.1%, goal ≤ 2% missed"
     assert alarms.detections(some) == "1 of 300, 0.3%; 95 % bound: at least 0.0%, goal ≥ 90% missed"
-    assert alarms.alarms(some._replace(verdicts=["undecided"] * 300)).endswith("goal ≤ 2% reached")
-    assert alarms.detections(some._replace(verdicts=["longer"] * 300)).endswith("goal ≥ 90% reached")
+    good = [Trial("equal", "worse", 1e-3, 5.0)] * 300
+    assert alarms.alarms(good).endswith("goal ≤ 2% reached")
+    assert alarms.detections(good).endswith("goal ≥ 90% reached")
 
 
-def test_two_processes_of_one_backend_are_timed_in_turn(monkeypatch):
+@pytest.mark.parametrize("apart", [False, True])
+def test_twins_are_timed_in_turn_or_apart_and_twice_the_time_is_seen(monkeypatch, apart):
     monkeypatch.setenv(twins.SHARE, "1.0")
-    left, right = alarms.compare(LEFT, SLOWED, 32, Speed(blocks=3, block_seconds=0.001))
-    assert [one.job.cell.backend for one in (left, right)] == [LEFT, SLOWED]
-    assert left.facts["session"] == right.facts["session"]
-    assert len(left.series("step_seconds")) == len(right.series("step_seconds")) == 3
+    sides = alarms.names("numpy")
+    records = alarms.timed([[one] for one in sides] if apart else [sides], 32, Speed(blocks=8, block_seconds=0.001))
+    assert list(records) == sides == [LEFT, RIGHT, SLOWED]
+    assert len({one.facts["session"] for one in records.values()}) == (3 if apart else 1)
+    assert {len(one.series("step_seconds")) for one in records.values()} == {8}
+    assert alarms.verdict(records[LEFT], records[SLOWED]) == "worse"

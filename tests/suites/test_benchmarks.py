@@ -1,5 +1,7 @@
 """What asv finds in the suites, as asv finds it; and figures that are worked out by hand."""
 
+import ast
+import hashlib
 import json
 import subprocess
 import sys
@@ -12,7 +14,7 @@ import pytest
 
 from harness.spec.optimizers import SGD
 from harness.spec.recipe import GlobalNorm, Recipe
-from suites import training
+from suites import meaning, training
 
 ROOT = Path(__file__).resolve().parents[2]
 DISCOVER = """
@@ -44,7 +46,34 @@ def test_every_benchmark_names_who_computes_its_unit_and_its_version(found):
     for name, one in found.benchmarks.items():
         assert one["param_names"][0] == "contender", name
         assert one["unit"] != "unit", name
-        assert one["version"].startswith("1"), name  # not asv's own, a hash of the few lines that call the harness
+        # Not asv's own, a hash of the few lines that call the harness.
+        assert one["version"].startswith(f"{meaning.MEANING}-"), name
+
+
+def test_another_recipe_is_another_version_and_another_comment_is_not():
+    one, other = SGD(0.1), SGD(0.2)
+    assert meaning.version([one, other]) != meaning.version([one, one])
+    assert meaning.version([one]) == meaning.version([SGD(0.1)])
+
+
+MEASURING = (
+    *("harness/measure/speed.py", "harness/measure/cores.py", "harness/measure/memory.py"),
+    *("suites/timed.py", "suites/contenders.py", "suites/speed.py", "suites/cold.py", "suites/training.py"),
+)
+# Meaning → a digest of the code that measures.
+KNOWN = {2: "091bdda3c8800182"}
+
+
+def test_code_that_measures_does_not_change_without_a_word_on_what_its_figures_mean():
+    """Where this fails: if the figures no longer mean the same, raise ``MEANING``; then note the new digest above."""
+    digest = hashlib.sha256()
+    for name in MEASURING:
+        tree = ast.parse((ROOT / name).read_text())
+        for node in ast.walk(tree):  # words about it are no part of it
+            if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+                node.value.value = ""
+        digest.update(ast.unparse(tree).encode())
+    assert KNOWN[meaning.MEANING] == digest.hexdigest()[:16]
 
 
 def test_decades_between_layers_and_the_clip_rate_by_hand():
