@@ -89,7 +89,7 @@ class Selection:
     """The jobs of a study, and the backends that were left out because they cannot run here."""
 
     jobs: list[Job]
-    unavailable: dict[str, str]  # backend → reason, with the line that installs it
+    unavailable: dict[str, str]  # backend, or backend on device → reason, with the line that installs it
     own: tuple[Case, ...] = ()  # those in files of a user's own, whose names and targets the catalogue does not know
 
 
@@ -103,11 +103,12 @@ def select(study: Study, threads: int = DEFAULT_THREADS, pythons: Mapping[str, s
     unavailable: dict[str, str] = {}
     for cell, measure in [(cell, grid.measure) for grid in study.grids for cell in cells(grid)]:
         python = interpreter(cell.backend, pythons)
-        missing = environment.ask(python, cell.backend).missing
+        offered = environment.ask(python, cell.backend)
+        missing = offered.lacks(cell.device)
         if missing is not None:
-            unavailable[cell.backend] = missing
+            unavailable[cell.backend if offered.missing else f"{cell.backend} on {cell.device}"] = missing
             continue
-        job = Job(cell, measure, environment.fingerprint(python, cell.backend, cell.problem, threads))
+        job = Job(cell, measure, environment.fingerprint(python, cell.backend, cell.problem, threads, cell.device))
         found.setdefault(key(job), job)
     alone = all(job.cell.backend == "reference" for job in found.values())
     if not found or (alone and unavailable):
