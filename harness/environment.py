@@ -62,7 +62,9 @@ def describe(declaration: Declaration) -> Interpreter:
         _code(declaration),
         registry.missing(declaration),
         {
-            device: Offer(registry.additional(declaration, device), registry.missing(declaration, device))
+            device: Offer(
+                {**registry.additional(declaration, device), **gpu.libraries()}, registry.missing(declaration, device)
+            )
             for device in declaration.devices
             if device != HOST
         },
