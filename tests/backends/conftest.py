@@ -91,8 +91,9 @@ def make(name: str, backend: Backend, device: str) -> Callable[..., tuple[Traine
         seed: int = 0,
         observe: bool = True,
         mode: str = "default",
+        where: str = device,
     ) -> tuple[Trainer, Parameters, Integers]:
-        where = device if on == name else "cpu"
+        where = where if on == name else "cpu"
         cell = Cell(problem, recipe, budget, on, implementation, where, precision, mode)
         task = tasks.make(problem)
         start, order = tasks.initial(task, seed), tasks.order(task.samples, budget, seed)
