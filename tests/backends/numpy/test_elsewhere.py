@@ -36,7 +36,7 @@ from harness.spec.layers import (
     SimpleRNN,
 )
 from harness.spec.losses import BinaryCrossEntropy, CrossEntropy, Huber, MeanAbsoluteError, MeanSquaredError
-from harness.spec.optimizers import LARS, LBFGS, OPTIMIZERS, Adam, Rprop
+from harness.spec.optimizers import LAMB, LARS, LBFGS, OPTIMIZERS, Adafactor, Adam, Muon, Rprop
 from harness.spec.problem import Beale, DataSet, Network, NoisyQuadratic, Quadratic, RandomGradients, Rosenbrock
 from harness.spec.recipe import CLIPS, L1L2, Adaptive, Coupled, Decoupled, GlobalNorm, NoDecay, PerTensor, Recipe
 from harness.spec.schedules import Step
@@ -114,6 +114,13 @@ def check(here, there, order):
     assert all(type(array) is np.ndarray for array in (mine.loss, mine.penalty, mine.norms))
 
 
+def waits_for_nothing(there, order):
+    """No number is read back in a block of steps."""
+    Elsewhere.reads = 0
+    there.train(order)
+    assert Elsewhere.reads == 0
+
+
 @pytest.mark.parametrize("precision", ["float32", "float64"])
 @pytest.mark.parametrize("implementation", ["exact", "shipped"])
 @pytest.mark.parametrize("model", MODELS)
@@ -137,7 +144,9 @@ def test_embeddings_of_few_and_many_rows(both, vocabulary):
     ids=lambda value: short(value) if isinstance(value, Piece) else str(value),
 )
 def test_every_loss(both, data, units, loss):
-    check(*both(Network(DataSet(data), (Dense(7), Tanh(), Dense(units)), loss), Recipe(Adam()))[:3])
+    here, there, order, _ = both(Network(DataSet(data), (Dense(7), Tanh(), Dense(units)), loss), Recipe(Adam()))
+    check(here, there, order)
+    waits_for_nothing(there, order)
 
 
 @pytest.mark.parametrize("known", catalogue.CATALOGUE)
@@ -159,7 +168,9 @@ FUNCTIONS = [
 
 @pytest.mark.parametrize("function", FUNCTIONS, ids=lambda function: function.spelling())
 def test_every_function(both, function):
-    check(*both(function, Recipe(Adam()), budget=Budget(steps=5, batch="full"))[:3])
+    here, there, order, _ = both(function, Recipe(Adam()), budget=Budget(steps=5, batch="full"))
+    check(here, there, order)
+    waits_for_nothing(there, order)
 
 
 SHAPES = {"a.weight": (13, 11), "a.bias": (11,), "b.weight": (11, 7), "b.bias": (7,), "c.weight": (3, 3, 2, 4)}
@@ -223,12 +234,16 @@ WAITING = [
     (Recipe(Adam(), PerTensor(0.1)), 4),
     (Recipe(Adam(), Adaptive(0.1)), 0),
     (Recipe(LARS()), 8),
+    (Recipe(LAMB()), 8),
+    (Recipe(Adafactor()), 8),
+    (Recipe(Adafactor(relative=False)), 4),
+    (Recipe(Muon()), 2),
     (Recipe(Rprop()), 0),
 ]
 
 
 @pytest.mark.parametrize(
-    ("recipe", "reads"), WAITING, ids=lambda value: short(value.clip) if isinstance(value, Recipe) else ""
+    ("recipe", "reads"), WAITING, ids=[f"{short(r.optimizer)}-{short(r.clip)}" for r, _ in WAITING]
 )
 def test_who_waits_in_each_step(both, recipe, reads):
     _, there, order, _ = both(digits(Dense(9)), recipe, budget=Budget(steps=10, batch=5))
