@@ -130,12 +130,22 @@ class Backend(Protocol):
         ...
 
     def peak_bytes(self, device: str) -> int | None:
-        """The most memory in use on ``device`` since this was asked last; None on the host, which is not asked here."""
+        """The most memory in use on ``device`` since this was asked last; None on the host, which is not asked here.
+
+        Of what the framework's own allocator gave to arrays: neither what it holds back nor the driver's context.
+        """
         ...
 
     def trainer(self, cell: Cell, task: Task, start: Parameters, steps: int, observe: bool) -> Trainer:
         """A trainer at ``start`` whose schedule spans ``steps``; with ``observe`` it returns gradient norms."""
         ...
+
+
+class Addition(NamedTuple):
+    """What one device needs beside what its backend needs everywhere."""
+
+    any_of: tuple[str, ...]  # distributions, of which one must be installed; the extra installs the first
+    extra: str  # of gradgauge
 
 
 @dataclass(frozen=True)
@@ -148,6 +158,7 @@ class Declaration:
     requires: tuple[str, ...] = ()  # distributions that must be installed; their versions are in the fingerprint
     extra: str = ""  # the extra of gradgauge that installs them
     devices: tuple[str, ...] = ("cpu",)
+    additions: Mapping[str, Addition] = field(default_factory=dict)  # device → what it needs beside ``requires``
     modes: tuple[str, ...] = ("eager",)  # the first is the default
     compiles: str = "nothing"  # what the first call compiles, in words for the report
     precisions: tuple[str, ...] = ("float32", "float64")

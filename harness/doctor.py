@@ -7,6 +7,7 @@ from contextlib import closing
 import numpy as np
 
 from harness import clock, environment, registry
+from harness.environment import Interpreter
 from harness.errors import WorkerFailed
 from harness.execute.process import Process
 from harness.frames import Request
@@ -56,6 +57,7 @@ def _row(name: str, threads: int, pythons: Mapping[str, str]) -> dict[str, str]:
     python = interpreter(name, pythons)
     found = environment.ask(python, name)
     row = {"backend": name, "state": "ok", "python": found.python, "versions": _pairs(found.packages)}
+    row["devices"] = ", ".join(_device(device, found) for device in registry.find(name).devices)
     if found.missing is not None:
         return {**row, "state": "unavailable", "facts": found.missing}
     try:
@@ -65,6 +67,15 @@ def _row(name: str, threads: int, pythons: Mapping[str, str]) -> dict[str, str]:
     worker.close()
     flags = registry.find(name).environment(threads)
     return {**row, "facts": _pairs(worker.facts), "flags": _pairs(flags)}
+
+
+def _device(device: str, found: Interpreter) -> str:
+    """A device, and what it needs beside what its backend needs everywhere, or the cure."""
+    offer = found.devices.get(device)
+    if offer is None or found.missing is not None:
+        return device
+    told = offer.missing or _pairs(offer.packages)
+    return f"{device} ({told})" if told else device
 
 
 def _pairs(values: Mapping[str, str]) -> str:

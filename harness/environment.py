@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from harness import registry
+from harness import gpu, registry
 from harness.backend import Declaration
 from harness.errors import InvalidInput
 from harness.problems import task
@@ -25,7 +25,15 @@ from harness.spec.job import Environment
 from harness.spec.problem import Problem
 
 PROTOCOL = 1  # of the frames between parent and worker
+HOST = "cpu"
 _MEASURING = ("backend.py", "worker.py", "spec", "problems", "measure")
+
+
+class Offer(Spec, frozen=True):
+    """What a Python interpreter offers one backend on a device beside the host."""
+
+    packages: dict[str, str]  # what only this device needs
+    missing: str | None = None
 
 
 class Interpreter(Spec, frozen=True):
@@ -36,6 +44,11 @@ class Interpreter(Spec, frozen=True):
     packages: dict[str, str]
     code: str
     missing: str | None = None
+    devices: dict[str, Offer] = {}
+
+    def lacks(self, device: str) -> str | None:
+        """Why the backend cannot run there, with the line that installs what is missing."""
+        return self.missing or (self.devices[device].missing if device in self.devices else None)
 
 
 def describe(declaration: Declaration) -> Interpreter:
@@ -48,6 +61,13 @@ def describe(declaration: Declaration) -> Interpreter:
         {**packages, "numpy": str(numpy)},
         _code(declaration),
         registry.missing(declaration),
+        {
+            device: Offer(
+                {**registry.additional(declaration, device), **gpu.libraries()}, registry.missing(declaration, device)
+            )
+            for device in declaration.devices
+            if device != HOST
+        },
     )
 
 
@@ -78,15 +98,16 @@ def ask(python: str, backend: str) -> Interpreter:
     return found
 
 
-def fingerprint(python: str, backend: str, problem: Problem, threads: int) -> Environment:
+def fingerprint(python: str, backend: str, problem: Problem, threads: int, device: str = HOST) -> Environment:
     """The environment of a job."""
     found = ask(python, backend)
+    offer = found.devices.get(device, Offer({}))
     return Environment(
         python=found.python,
-        packages=found.packages,
+        packages={**found.packages, **offer.packages},
         code=found.code,
         data=data_hash(problem),
-        machine=machine(),
+        machine=machine() if device == HOST else "; ".join((machine(), *gpu.gpus())),
         threads=threads,
         flags=registry.find(backend).environment(threads),
     )

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from harness import registry
+from harness.backend import Declaration
 from harness.errors import unknown
 from harness.problems.catalogue import CATALOGUE
 from harness.spec import allowed, spellings
@@ -64,11 +65,17 @@ def _backends() -> list[Row]:
                 "title": declaration.title,
                 "runs here": "no" if missing else "yes",
                 "versions or cure": missing or installed,
-                "devices": ", ".join(declaration.devices),
+                "devices": "\n".join(_device(declaration, device) for device in declaration.devices),
                 "modes": ", ".join(declaration.modes),
             }
         )
     return found
+
+
+def _device(declaration: Declaration, device: str) -> str:
+    """A device, and the cure where only it lacks something."""
+    missing = None if registry.missing(declaration) else registry.missing(declaration, device)
+    return f"{device} ({missing})" if missing else device
 
 
 def _fields(kind: type[Piece]) -> str:

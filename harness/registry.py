@@ -35,18 +35,33 @@ def find(name: str) -> Declaration:
 
 def versions(declaration: Declaration) -> dict[str, str | None]:
     """The installed version of each distribution that a backend needs; None where it is missing."""
-    found: dict[str, str | None] = {}
-    for distribution in declaration.requires:
-        try:
-            found[distribution] = metadata.version(distribution)
-        except metadata.PackageNotFoundError:
-            found[distribution] = None
-    return found
+    return {distribution: _version(distribution) for distribution in declaration.requires}
 
 
-def missing(declaration: Declaration) -> str | None:
-    """Why a backend cannot run in this interpreter, with the line that installs what is missing."""
+def additional(declaration: Declaration, device: str) -> dict[str, str]:
+    """The installed version of what a backend needs beside that on a device; empty where it is missing, or nothing."""
+    addition = declaration.additions.get(device)
+    names = () if addition is None else addition.any_of
+    return {name: version for name in names if (version := _version(name)) is not None}
+
+
+def missing(declaration: Declaration, device: str = "cpu") -> str | None:
+    """Why a backend cannot run on a device in this interpreter, with the line that installs what is missing."""
     absent = [name for name, version in versions(declaration).items() if version is None]
-    if not absent:
+    if absent:
+        return _install(", ".join(absent), declaration.extra)
+    addition = declaration.additions.get(device)
+    if addition is None or additional(declaration, device):
         return None
-    return f"{', '.join(absent)} not installed: pip install 'gradgauge[{declaration.extra}]' -c constraints.txt"
+    return _install(addition.any_of[0], addition.extra)
+
+
+def _install(absent: str, extra: str) -> str:
+    return f"{absent} not installed: pip install 'gradgauge[{extra}]' -c constraints.txt"
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return None

@@ -56,7 +56,8 @@ def replay(folder: Path, prefix: str, pythons: Mapping[str, str], limit: float) 
     """
     record = Store.open(folder).read(_full_key(folder, prefix))
     cell, then = record.job.cell, record.job.environment
-    now = environment.fingerprint(interpreter(cell.backend, pythons), cell.backend, cell.problem, then.threads)
+    python = interpreter(cell.backend, pythons)
+    now = environment.fingerprint(python, cell.backend, cell.problem, then.threads, cell.device)
     changed = {
         name: (str(getattr(then, name)), str(getattr(now, name)))
         for name in then.__struct_fields__

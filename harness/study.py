@@ -89,7 +89,7 @@ class Selection:
     """The jobs of a study, and the backends that were left out because they cannot run here."""
 
     jobs: list[Job]
-    unavailable: dict[str, str]  # backend → reason, with the line that installs it
+    unavailable: dict[str, str]  # backend, or backend on device → reason, with the line that installs it
     own: tuple[Case, ...] = ()  # those in files of a user's own, whose names and targets the catalogue does not know
 
 
@@ -103,11 +103,12 @@ def select(study: Study, threads: int = DEFAULT_THREADS, pythons: Mapping[str, s
     unavailable: dict[str, str] = {}
     for cell, measure in [(cell, grid.measure) for grid in study.grids for cell in cells(grid)]:
         python = interpreter(cell.backend, pythons)
-        missing = environment.ask(python, cell.backend).missing
+        offered = environment.ask(python, cell.backend)
+        missing = offered.lacks(cell.device)
         if missing is not None:
-            unavailable[cell.backend] = missing
+            unavailable[cell.backend if offered.missing else f"{cell.backend} on {cell.device}"] = missing
             continue
-        job = Job(cell, measure, environment.fingerprint(python, cell.backend, cell.problem, threads))
+        job = Job(cell, measure, environment.fingerprint(python, cell.backend, cell.problem, threads, cell.device))
         found.setdefault(key(job), job)
     alone = all(job.cell.backend == "reference" for job in found.values())
     if not found or (alone and unavailable):
@@ -156,10 +157,17 @@ def _cells(grid: Grid, case: Case, recipe: Recipe, length: Budget) -> list[Cell]
         range(grid.seeds), selectors.names(grid.devices), grid.precisions, selectors.names(grid.modes), _backends(grid)
     )
     return [
-        Cell(case.problem, recipe, length, backend, grid.implementation, device, precision, mode, seed)
+        Cell(case.problem, recipe, length, backend, grid.implementation, place, precision, mode, seed)
         for seed, device, precision, mode, backend in axes
-        if _fits(grid, backend, device, precision, mode)
+        if _fits(grid, backend, place := _place(grid, backend, device), precision, mode)
     ]
+
+
+def _place(grid: Grid, backend: str, device: str) -> str:
+    """Where a cell computes: what others are compared with, on the host wherever they do."""
+    if device not in all_devices():
+        raise unknown("device", device, all_devices())
+    return environment.HOST if isinstance(grid.measure, Agreement) and backend == "reference" else device
 
 
 def recipes(grid: Grid, case: Case) -> list[Recipe]:
@@ -279,8 +287,6 @@ def _backends(grid: Grid) -> list[str]:
 def _fits(grid: Grid, backend: str, device: str, precision: str, mode: str) -> bool:
     """Whether a backend takes part; one that was not asked for by name is left out where it cannot."""
     declaration = registry.find(backend)
-    if device not in all_devices():
-        raise unknown("device", device, all_devices())
     if mode != "default" and mode not in declaration.modes:
         raise unknown(f"mode of {backend}", mode, ("default", *declaration.modes))
     asked = backend in selectors.names(grid.backends)

@@ -18,7 +18,7 @@ import threading  # noqa: E402
 import time  # noqa: E402
 import traceback  # noqa: E402
 
-from harness import frames, registry  # noqa: E402
+from harness import frames, gpu, registry  # noqa: E402
 from harness.backend import Backend  # noqa: E402
 from harness.environment import PROTOCOL  # noqa: E402
 from harness.errors import GradgaugeError, Unsupported  # noqa: E402
@@ -76,7 +76,7 @@ class Worker:
         status, reason = "ok", ""
         if outcome.diverged is not None:
             status, reason = "diverged", f"the loss is not finite from step {outcome.diverged}"
-        facts = {**self.backend.facts(), **(self.stopwatch.facts() if self.stopwatch is not None else {})}
+        facts = {**_facts(self.backend), **(self.stopwatch.facts() if self.stopwatch is not None else {})}
         return Reply(status, reason, plan, facts, outcome.series)  # type: ignore[arg-type]
 
     def _measure(self, job: Job, run: Run) -> Outcome:
@@ -94,6 +94,11 @@ class Worker:
                 return Outcome([])
 
 
+def _facts(backend: Backend) -> dict[str, str]:
+    """What the framework says, and what the driver says of the machine's GPUs."""
+    return {**backend.facts(), **gpu.facts()}
+
+
 def main() -> None:
     """Open the backend, say hello, answer until the stream ends."""
     parser = argparse.ArgumentParser()
@@ -106,7 +111,7 @@ def main() -> None:
     worker = Worker(backend, time.perf_counter() - started)
     with os.fdopen(_FRAMES, "wb") as out:
         versions = {**backend.versions()}
-        frames.write(out, Hello(PROTOCOL, platform.python_version(), versions, dict(backend.facts())))
+        frames.write(out, Hello(PROTOCOL, platform.python_version(), versions, _facts(backend)))
         while isinstance(request := frames.read(sys.stdin.buffer), Request):
             frames.write(out, worker.answer(request))
 

@@ -66,13 +66,15 @@ def parameters(number: int, tensors: int = 1) -> Problem:
 
 def job(cell: Cell, measure: Measure) -> Job:
     """The job; skipped, with the reason, where it cannot run."""
-    missing = registry.missing(registry.find(cell.backend))
+    declaration = registry.find(cell.backend)
+    if cell.device not in declaration.devices:
+        raise SkipNotImplemented(f"{cell.backend} does not run on {cell.device}")
+    missing = registry.missing(declaration, cell.device)
     if missing:
         raise SkipNotImplemented(missing)
-    if cell.device not in registry.find(cell.backend).devices:
-        raise SkipNotImplemented(f"{cell.backend} does not run on {cell.device}")
     try:
-        return Job(cell, measure, environment.fingerprint(sys.executable, cell.backend, cell.problem, THREADS))
+        place = environment.fingerprint(sys.executable, cell.backend, cell.problem, THREADS, cell.device)
+        return Job(cell, measure, place)
     except InvalidInput as error:
         raise SkipNotImplemented(str(error)) from None
 
@@ -82,7 +84,9 @@ def worker(backend: str) -> Process:
     """The one worker of this process."""
     started = Process(backend, sys.executable, THREADS)
     atexit.register(started.kill)
-    sidecar.note(backend, started.facts, registry.find(backend).environment(THREADS))
+    declaration = registry.find(backend)
+    flags = declaration.environment(THREADS)
+    sidecar.note(backend, {**registry.additional(declaration, DEVICE), **started.facts}, flags)
     return started
 
 

@@ -5,3 +5,4 @@ import pytest
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--backend", default="numpy", help="the backend that tests/backends is about")
+    parser.addoption("--device", default="cpu", help="where that backend computes in what it is compared by")

@@ -9,6 +9,7 @@ from jaxlib import version as jaxlib_version
 
 from backends.jax import clips, clock, decays, layers, losses, optimizers, penalties, schedules
 from backends.jax.trainer import JaxTrainer
+from harness import gpu
 from harness.backend import Origin, Parameters, Plan, Work
 from harness.errors import Unsupported
 from harness.problems.task import Task
@@ -33,18 +34,25 @@ class JaxBackend:
             "dispatch": "asynchronous" if jax.config.values["jax_cpu_enable_async_dispatch"] else "synchronous",
             "matmul precision": jax.config.values["jax_default_matmul_precision"] or "default",
             "XLA_FLAGS": os.environ.get("XLA_FLAGS", "none"),
-            "GPU": self.devices[0].device_kind if self._cuda() else "none",
+            **(self._of_gpu() if self._cuda() else {"GPU": "none"}),
+        }
+
+    def _of_gpu(self) -> dict[str, str]:
+        """What computes there; CUDA's libraries are among what ``harness.gpu`` tells."""
+        return {
+            "GPU": self.devices[0].device_kind,
+            "CUDA": " ".join(self.devices[0].client.platform_version.split()),
+            "TF32": "off in exact; in shipped as XLA takes the matmul precision",
+            **{name: os.environ[name] for name in sorted(os.environ) if name.startswith("XLA_PYTHON_CLIENT_")},
         }
 
     def work(self, device: str, size: int) -> Work:
-        if device == "cuda" and not self._cuda():
-            raise Unsupported("device cuda: this JAX sees no GPU")
+        self._refuse_without_gpu(device)
         with jax.default_device(jax.devices("gpu" if device == "cuda" else "cpu")[0]):
             return clock.work(size)
 
     def plan(self, cell: Cell, parameters: tuple[str, ...]) -> Plan:
-        if cell.device == "cuda" and not self._cuda():
-            raise Unsupported("device cuda: this JAX sees no GPU")
+        self._refuse_without_gpu(cell.device)
         exact, recipe, problem = cell.implementation == "exact", cell.recipe, cell.problem
         function = Origin("native", "jax.numpy")
         return {
@@ -65,6 +73,12 @@ class JaxBackend:
 
     def trainer(self, cell: Cell, task: Task, start: Parameters, steps: int, observe: bool) -> JaxTrainer:
         return JaxTrainer(cell, task, start, steps, observe)
+
+    def _refuse_without_gpu(self, device: str) -> None:
+        if device == "cpu" or self._cuda():
+            return
+        lacks = "" if gpu.installed("jax-cuda") else "JAX's plug-in for CUDA is not installed: "
+        raise Unsupported(gpu.unseen("JAX", lacks and f"{lacks}pip install 'gradgauge[jax-cuda]' -c constraints.txt"))
 
     def _cuda(self) -> bool:
         return bool(self.devices[0].platform == "gpu")

@@ -23,7 +23,7 @@ def value(function: Function, parameters: Arrays, batch: Array, constants: Mappi
             return jnp.sum(jnp.square(jnp.array([1.5, 2.25, 2.625]) - x[0] * (1 - powers)))
         case Quadratic():
             x = parameters["x"]
-            return 0.5 * jnp.vdot(x, jnp.matmul(fixed["matrix"], x, precision="highest"))
+            return 0.5 * jnp.vdot(x, jnp.matmul(fixed["matrix"], x, precision="highest"), precision="highest")
         case NoisyQuadratic():
             return 0.5 * jnp.mean(jnp.sum(fixed["curvatures"] * jnp.square(parameters["x"] - batch), axis=1))
         case RandomGradients():

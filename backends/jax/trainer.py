@@ -96,7 +96,7 @@ class JaxTrainer:
         if name == "step":
             return lambda: _nothing(self.train(order))
         with self._precision():
-            held, rows = self._phase(name, order)
+            held, rows = fence(self._phase(name, order))  # what is held is not the phase's
             each = self.phases.phase(name, held, *rows[0])
             leaves, structure = jax.tree.flatten(held)
 

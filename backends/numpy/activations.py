@@ -64,7 +64,7 @@ def activation(layer: Activation, x: Pair, y: Pair) -> Tapes:
 
 def relu(x: Pair, y: Pair) -> Tapes:
     """max(x, 0)."""
-    zeros, positive = np.zeros_like(x.value), np.empty(x.value.shape, np.bool_)  # a scalar 0 takes twice as long
+    zeros, positive = np.zeros_like(x.value), np.empty_like(x.value, np.bool_)  # a scalar 0 takes twice as long
     return Tapes(
         [partial(np.maximum, x.value, zeros, out=y.value)],
         [partial(np.greater, x.value, zeros, positive), partial(np.multiply, y.d, positive, x.d)],
@@ -155,7 +155,7 @@ def swish(x: Pair, y: Pair) -> Tapes:
 
 def mish(x: Pair, y: Pair) -> Tapes:
     """xT with T = tanh s, s = log(1 + eˣ), of derivative T + x(1 − T²)σ(x), σ(x) = 1 − e⁻ˢ."""
-    s, t, slope = np.empty((3, *x.value.shape), x.value.dtype)
+    s, t, slope = np.empty((3, *x.value.shape), x.value.dtype, like=x.value)
     return Tapes(
         [*_softplus(x.value, s), partial(np.tanh, s, t), partial(np.multiply, x.value, t, y.value)],
         [
@@ -192,7 +192,7 @@ def gelu_by_tanh(x: Pair, y: Pair) -> Tapes:
 
     The derivative is q + 2y(1 − q)u', for 1 − T² = 4q(1 − q).
     """
-    q, square = np.empty((2, *x.value.shape), x.value.dtype)
+    q, square = np.empty((2, *x.value.shape), x.value.dtype, like=x.value)
     return Tapes(
         [
             partial(np.multiply, x.value, x.value, square),
@@ -219,7 +219,8 @@ def gelu_by_tanh(x: Pair, y: Pair) -> Tapes:
 def softmax(x: Pair, y: Pair) -> Tapes:
     """eˢ/Σeˢ, s = x − max x, along the last axis; back: y(δ − Σδy)."""
     rows, outputs, of_inputs = x.rows(), y.rows(), x.rows().d
-    level, ones = np.empty((len(rows.value), 1), rows.value.dtype), np.ones((rows.value.shape[1], 1), rows.value.dtype)
+    level = np.empty((len(rows.value), 1), rows.value.dtype, like=rows.value)
+    ones = np.ones_like(rows.value, order="C", shape=(rows.value.shape[1], 1))
     return Tapes(
         [
             *maxima(rows.value, level),

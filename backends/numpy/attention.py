@@ -9,20 +9,21 @@ from functools import partial
 import numpy as np
 
 from backends.numpy.flat import Array
-from backends.numpy.tape import Own, Pair, Tape, Tapes, pair, spread, total
+from backends.numpy.memory import number
+from backends.numpy.tape import Own, Pair, Tape, Tapes, greatest, pair, spread, total
 from harness.spec.layers import Attention
 
 
 def attention(layer: Attention, x: Pair, y: Pair, own: Own, backpropagates: bool) -> Tapes:
     """softmax(QKᵀ/√k)V of each head, joined and mapped by W_o + b_o; 1/√k is in Q, of which ∂L/∂K is made too."""
     n, time, _ = x.value.shape
-    dtype, inner = x.value.dtype, own["query"].value.shape[1]
-    maps = {role: pair((n, time, inner), dtype) for role in ("query", "key", "value")}
+    like, inner = x.value, own["query"].value.shape[1]
+    maps = {role: pair((n, time, inner), like) for role in ("query", "key", "value")}
     q, k, v = (Pair(*(_heads(a, layer.heads) for a in mapped)) for mapped in maps.values())
-    joined, shares = pair((n, time, inner), dtype), pair((time, n, layer.heads, time), dtype)
+    joined, shares = pair((n, time, inner), like), pair((time, n, layer.heads, time), like)
     mixed = Pair(*(_heads(a, layer.heads) for a in joined))
     by_query = Pair(*(a.transpose(1, 2, 3, 0) for a in shares))
-    scale = np.array(1 / math.sqrt(inner // layer.heads), dtype)
+    scale = number(1 / math.sqrt(inner // layer.heads), like)
 
     forward: Tape = []
     for role, mapped in maps.items():
@@ -32,8 +33,8 @@ def attention(layer: Attention, x: Pair, y: Pair, own: Own, backpropagates: bool
         partial(np.matmul, q.value, k.value.swapaxes(2, 3), by_query.value),
     ]
     if layer.causal:
-        ahead = np.where(np.tri(time, dtype=bool).T, 0, -np.inf).astype(dtype)[:, None, None]
-        forward.append(partial(np.add, shares.value, ahead, shares.value))
+        ahead = np.where(np.tri(time, dtype=bool).T, 0, -np.inf).astype(like.dtype)[:, None, None]
+        forward.append(partial(np.add, shares.value, np.asarray(ahead, like=like), shares.value))
     forward += [
         *_softmax(shares.value),
         partial(np.matmul, by_query.value, v.value, mixed.value),
@@ -83,9 +84,9 @@ def _of_map(x: Pair, y: Pair, own: Own, role: str) -> Tape:
 
 def _softmax(s: Array) -> Tape:
     """In place along the first axis, shifted by the maximum so that no exponential overflows."""
-    level = np.empty(s.shape[1:], s.dtype)
+    level = np.empty_like(s[0])
     return [
-        partial(np.maximum.reduce, s, 0, None, level),
+        greatest(s, 0, level),
         partial(np.subtract, s, level, s),
         partial(np.exp, s, s),
         partial(np.add.reduce, s, 0, None, level),
@@ -95,7 +96,7 @@ def _softmax(s: Array) -> Tape:
 
 def _softmax_backward(s: Pair) -> Tape:
     """From δ = ∂L/∂s, in its place: s(δ − Σδs)."""
-    product, level = np.empty_like(s.d), np.empty(s.d.shape[1:], s.d.dtype)
+    product, level = np.empty_like(s.d), np.empty_like(s.d[0])
     return [
         partial(np.multiply, s.d, s.value, product),
         partial(np.add.reduce, product, 0, None, level),

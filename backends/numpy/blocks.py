@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 
 from backends.numpy import decays, optimizers
-from backends.numpy.flat import LINE, Array, Flat
+from backends.numpy.flat import LINE, Array, Flat, on_host
 from backends.numpy.memory import Memory
 from backends.numpy.optimizers import Bound
 from harness.spec.recipe import Recipe
@@ -56,7 +56,12 @@ def bind(recipe: Recipe, w: Flat, g: Flat, memory: Memory) -> list[Block]:
 
 
 def parts(vector: Array, arrays: int) -> list[slice]:
-    """As few as let so many arrays of a part fit into ``BYTES``, of about the same size, each from a cache line on."""
+    """As few as let so many arrays of a part fit into ``BYTES``, of about the same size, each from a cache line on.
+
+    On a GPU there is one.
+    """
+    if not on_host(vector):
+        return [slice(0, vector.size)]
     line = LINE // vector.itemsize
     count = math.ceil(vector.nbytes * arrays / BYTES)
     size = math.ceil(vector.size / count / line) * line

@@ -45,9 +45,9 @@ def adaptive(spec: Adaptive, g: Flat, w: Flat) -> Callable[[], object]:
         for vector in (square, g.vector)
     )
     ends = np.cumsum([matrix.shape[1] for matrix in squares])
-    lengths, limits = np.empty((2, ends[-1]), square.dtype)
+    lengths, limits = np.empty((2, int(ends[-1])), square.dtype, like=square)
     each_length, each_limit = np.split(lengths, ends[:-1]), np.split(limits, ends[:-1])
-    ones = [np.ones(len(matrix), square.dtype) for matrix in squares]
+    ones = [np.ones_like(square, shape=len(matrix)) for matrix in squares]
 
     def measure(vector: Array, outs: list[Array]) -> None:
         np.multiply(vector, vector, out=square)

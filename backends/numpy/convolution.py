@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from backends.numpy.flat import Array
-from backends.numpy.tape import Own, Pair, Tape, Tapes, spread, total
+from backends.numpy.tape import Own, Pair, Tape, Tapes, spread, take, total
 from harness.spec.architecture import padding, strides
 from harness.spec.layers import AveragePool, Conv2D, MaxPool, Padding, Pool
 from harness.spec.layers import Pair as Size
@@ -49,7 +49,8 @@ def slide(x: Pair, size: Size, steps: Size, how: Padding, border: float = 0.0) -
         return Window(size, steps, x, [], [])
     n, height, width, channels = x.value.shape
     shape = (n, top + height + bottom, left + width + right, channels)
-    images = Pair(np.full(shape, border, x.value.dtype), np.empty(shape, x.value.dtype))
+    like = x.value
+    images = Pair(np.full_like(like, border, order="C", shape=shape), np.empty(shape, like.dtype, like=like))
     value, d = (a[:, top : top + height, left : left + width] for a in images)
     return Window(size, steps, images, [partial(np.copyto, value, x.value)], [partial(np.copyto, x.d, d)])
 
@@ -77,20 +78,19 @@ def unfold(images: Array, size: Size, steps: Size) -> tuple[Array, Tape]:
     places = np.arange(height * width).reshape(height, width)
     (s, t), (a, b) = steps, size
     seen = np.lib.stride_tricks.sliding_window_view(places, (a, b))[::s, ::t].reshape(-1)
-    columns = np.empty((n, len(seen), channels), images.dtype)
-    return columns.reshape(-1, a * b * channels), [
-        partial(images.reshape(n, -1, channels).take, seen, 1, columns, "clip")
-    ]
+    columns = np.empty((n, len(seen), channels), images.dtype, like=images)
+    unfolding = take(images.reshape(n, -1, channels), np.asarray(seen, like=images), 1, columns)
+    return columns.reshape(-1, a * b * channels), [unfolding]
 
 
 def _by_turned_kernel(layer: Conv2D, x: Pair, y: Pair, own: Own) -> Tape:
     """∂L/∂x where no stride leaves anything out: δ with a border, convolved with the kernel turned by 180°."""
     (a, b), (_, height, width, channels), filters = layer.kernel, x.value.shape, y.value.shape[-1]
     top, left = (padding(layer.padding, n, k, 1)[0] for n, k in zip((height, width), layer.kernel, strict=True))
-    delta = np.zeros((len(x.value), height + a - 1, width + b - 1, filters), y.d.dtype)
+    delta = np.zeros((len(x.value), height + a - 1, width + b - 1, filters), y.d.dtype, like=y.d)
     inside = delta[:, a - 1 - top :, b - 1 - left :][:, : y.d.shape[1], : y.d.shape[2]]
     columns, unfolding = unfold(delta, layer.kernel, (1, 1))
-    turned = np.empty((a, b, filters, channels), x.value.dtype)
+    turned = np.empty((a, b, filters, channels), x.value.dtype, like=x.value)
     return [
         partial(np.copyto, inside, y.d),
         *unfolding,
@@ -132,7 +132,7 @@ def maximum(window: Window, y: Pair) -> Tapes:
     views = [window.seen(window.images.value, a, b) for a, b in window.offsets()]
     forward: Tape = [partial(np.copyto, y.value, views[0])]
     forward += [partial(np.maximum, y.value, view, out=y.value) for view in views[1:]]
-    here, free = np.empty((2, *y.value.shape), np.bool_)
+    here, free = np.empty((2, *y.value.shape), np.bool_, like=y.value)
     part = np.empty_like(y.value)
     backward: Tape = [partial(free.fill, True)]
     for (a, b), view in zip(window.offsets(), views, strict=True):
@@ -151,7 +151,8 @@ def maximum(window: Window, y: Pair) -> Tapes:
 
 def mean(layer: AveragePool, window: Window, x: Pair, y: Pair) -> Tapes:
     """The sum of a window over its count; δ/count for each of its elements."""
-    shares = np.broadcast_to(1 / _counts(layer, x), y.value.shape[1:]).astype(y.value.dtype)
+    counts = _counts(layer, x.value.shape[1:3])
+    shares = np.asarray(np.broadcast_to(1 / counts, y.value.shape[1:]).astype(y.value.dtype), like=y.value)
     views = [window.seen(window.images.value, a, b) for a, b in window.offsets()]
     forward: Tape = [partial(np.copyto, y.value, views[0])]
     forward += [partial(np.add, y.value, view, y.value) for view in views[1:]]
@@ -164,11 +165,11 @@ def mean(layer: AveragePool, window: Window, x: Pair, y: Pair) -> Tapes:
     return Tapes(forward, backward)
 
 
-def _counts(layer: AveragePool, x: Pair) -> Array:
-    """How many elements each window's mean is of, (height, width, 1)."""
+def _counts(layer: AveragePool, size: tuple[int, ...]) -> Array:
+    """How many elements each window's mean is of, (height, width, 1), of images of that size; on the host."""
     if layer.counts_padding:
         return np.full((1, 1, 1), float(np.prod(layer.window)))
-    one = Pair(*[np.ones((1, *x.value.shape[1:3], 1))] * 2)
+    one = Pair(*[np.ones((1, *size, 1))] * 2)
     window = slide(one, layer.window, strides(layer), layer.padding)
     for enter in window.enter:
         enter()

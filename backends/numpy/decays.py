@@ -37,7 +37,7 @@ def inside(recipe: Recipe, tensors: Iterable[str]) -> Rates:
 
 def some(rate: Spread) -> bool:
     """Whether anything decays at all."""
-    return isinstance(rate, np.ndarray) or rate != 0
+    return not np.isscalar(rate) or rate != 0
 
 
 def sum_into(out: Array, g: Array, rate: Spread, w: Array) -> Callable[[], object]:

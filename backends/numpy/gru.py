@@ -5,6 +5,7 @@ from functools import partial
 import numpy as np
 
 from backends.numpy.flat import Array
+from backends.numpy.memory import number
 from backends.numpy.tape import Own, Pair, Tape, Tapes
 from backends.numpy.through_time import of_inputs, scaled, through, turned
 from harness.spec.layers import GRU
@@ -12,7 +13,7 @@ from harness.spec.layers import GRU
 
 def gru_after(layer: GRU, x: Pair, y: Pair, own: Own, backpropagates: bool) -> Tapes:
     """n = tanh(z_n + r·k_n) with k = hU + b'; h ← n + z(h − n). Back: all of δ is ∂L/∂h times what all times know."""
-    scales = np.repeat(np.array([0.5, 0.5, 1], x.value.dtype), layer.units)
+    scales = np.repeat(np.asarray([0.5, 0.5, 1], x.value.dtype, like=x.value), layer.units)
     roles = ("weight", "recurrent", "bias", "recurrent_bias")
     (weight, matrix, bias, recurrent_bias), scaling = scaled(own, scales, *roles)
     at = through(layer, x, y, weight, bias)
@@ -20,11 +21,11 @@ def gru_after(layer: GRU, x: Pair, y: Pair, own: Own, backpropagates: bool) -> T
     k, spare = np.empty_like(at.z), np.empty_like(at.h[0])
     k_n, bias_k = at.blocks(k)[:, 2], np.empty_like(k[0])
     forward: Tape = [*scaling, *at.enter, partial(np.copyto, bias_k, recurrent_bias[:, None])]
-    for t in range(len(at.z)):
+    for t, now in enumerate(k):
         forward += [
-            partial(np.dot, matrix.T, at.h[t], k[t]),
-            partial(np.add, k[t], bias_k, k[t]),
-            *_reset_and_update(at.z[t], k[t], layer.units),
+            partial(np.dot, matrix.T, at.h[t], now),
+            partial(np.add, now, bias_k, now),
+            *_reset_and_update(at.z[t], now, layer.units),
             partial(np.multiply, r[t], k_n[t], spare),
             *_candidate(n[t], update[t], spare, at.h[t], at.h[t + 1]),
         ]
@@ -42,7 +43,8 @@ def gru_after(layer: GRU, x: Pair, y: Pair, own: Own, backpropagates: bool) -> T
         partial(np.multiply, of_n, r, of_k),
     ]
     for t in reversed(range(len(delta))):
-        backward.append(partial(np.multiply, blocks[t], at.of_h[t], blocks[t]))
+        now = blocks[t]
+        backward.append(partial(np.multiply, now, at.of_h[t], now))
         if t > 0:
             before = at.of_h[t - 1]
             backward += [
@@ -56,7 +58,7 @@ def gru_after(layer: GRU, x: Pair, y: Pair, own: Own, backpropagates: bool) -> T
         *turn,
         *turn_states,
         partial(np.dot, states, across.T, own["recurrent"].d),
-        partial(np.dot, across, np.ones(across.shape[1], across.dtype), own["recurrent_bias"].d),
+        partial(np.dot, across, np.ones_like(across, shape=across.shape[1]), own["recurrent_bias"].d),
         partial(np.multiply, of_n, at.of_h, of_k),  # from here on δ of xW + b, which differs in n
         *turn,
     ]
@@ -66,7 +68,7 @@ def gru_after(layer: GRU, x: Pair, y: Pair, own: Own, backpropagates: bool) -> T
 def gru_before(layer: GRU, x: Pair, y: Pair, own: Own, backpropagates: bool) -> Tapes:
     """n = tanh(z_n + (rh)U_n); h ← n + z(h − n). Back: rh gets s = U_nδ_n, of which r's share is h, h's is r."""
     units, recurrent = layer.units, own["recurrent"]
-    scales = np.repeat(np.array([0.5, 0.5, 1], x.value.dtype), units)
+    scales = np.repeat(np.asarray([0.5, 0.5, 1], x.value.dtype, like=x.value), units)
     (weight, matrix, bias), scaling = scaled(own, scales, "weight", "recurrent", "bias")
     at = through(layer, x, y, weight, bias)
     r, update, n = at.blocks(at.z).swapaxes(0, 1)
@@ -92,11 +94,12 @@ def gru_before(layer: GRU, x: Pair, y: Pair, own: Own, backpropagates: bool) -> 
         partial(np.multiply, of_reset, at.h[:-1], of_reset),
     ]
     for t in reversed(range(len(delta))):
+        of_candidate, of_gate = of_n[t], of_update[t]
         backward += [
-            partial(np.multiply, of_n[t], at.of_h[t], of_n[t]),
-            partial(np.dot, recurrent.value[:, 2 * units :], of_n[t], shared),
+            partial(np.multiply, of_candidate, at.of_h[t], of_candidate),
+            partial(np.dot, recurrent.value[:, 2 * units :], of_candidate, shared),
             partial(np.multiply, shared, of_reset[t], of_r[t]),
-            partial(np.multiply, of_update[t], at.of_h[t], of_update[t]),
+            partial(np.multiply, of_gate, at.of_h[t], of_gate),
         ]
         if t > 0:
             before = at.of_h[t - 1]
@@ -120,7 +123,7 @@ def gru_before(layer: GRU, x: Pair, y: Pair, own: Own, backpropagates: bool) -> 
 
 def _reset_and_update(z: Array, k: Array, units: int) -> Tape:
     """r, z = σ(z + k), in place."""
-    both, half = z[: 2 * units], np.array(0.5, z.dtype)
+    both, half = z[: 2 * units], number(0.5, z)
     return [
         partial(np.add, both, k[: 2 * units], both),
         partial(np.tanh, both, both),

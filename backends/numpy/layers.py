@@ -8,8 +8,9 @@ import numpy as np
 
 from backends.numpy import activations, attention, convolution, normalisation, recurrent
 from backends.numpy.flat import Array
+from backends.numpy.memory import number
 from backends.numpy.normalisation import Moments
-from backends.numpy.tape import Own, Pair, Tape, Tapes, pair, spread, total
+from backends.numpy.tape import Own, Pair, Tape, Tapes, pair, spread, take, total
 from harness.spec.activations import Linear
 from harness.spec.architecture import names, output_shape
 from harness.spec.layers import (
@@ -68,7 +69,6 @@ def bind(layer: Layer, name: str, x: Pair, own: Own, at: Setting, backpropagates
     """One layer's tapes and outputs; the gradient of x only where a layer below needs it."""
     samples, *inputs = x.value.shape
     shape = (samples, *output_shape(layer, tuple(inputs)))
-    dtype = x.value.dtype
     match layer:
         case Linear() | Flatten() | Reshape():
             return Tapes([], []), x.reshape(*shape)
@@ -80,7 +80,7 @@ def bind(layer: Layer, name: str, x: Pair, own: Own, at: Setting, backpropagates
             return position(x, own["weight"])
         case BatchNorm():
             return batch_norm(layer, name, x, own, at, backpropagates)
-    y = pair(shape, dtype)
+    y = pair(shape, x.value)
     match layer:
         case Dense():
             tapes = dense(x, y, own["weight"], own.get("bias"), backpropagates)
@@ -125,7 +125,7 @@ def residual(layer: Residual, name: str, x: Pair, at: Setting, backpropagates: b
     y = Pair(np.empty_like(x.value), f.d)
     backward = inner.backward
     if np.may_share_memory(f.d, x.d):  # f is views of x alone, and would overwrite the gradient of y
-        y = pair(x.value.shape, x.value.dtype)
+        y = pair(x.value.shape, x.value)
         backward = [partial(np.copyto, f.d, y.d), *backward]
     if backpropagates:
         backward = [*backward, partial(np.add, x.d, y.d, x.d)]
@@ -142,15 +142,16 @@ def position(x: Pair, weight: Pair) -> tuple[Tapes, Pair]:
 def embedding(x: Pair, y: Pair, weight: Pair) -> Tapes:
     """y = W[x]; each row of W gets the δ of all the places where it was looked up."""
     vocabulary, units = weight.value.shape
-    tokens = np.empty(x.value.shape, np.intp)
+    tokens = np.empty_like(x.value, np.intp)
     forward: Tape = [
         partial(np.copyto, tokens, x.value, "unsafe"),
-        partial(weight.value.take, tokens, 0, y.value, "clip"),
+        take(weight.value, tokens, 0, y.value),
     ]
-    deltas, number = y.rows().d, tokens.size
+    deltas, count = y.rows().d, tokens.size
     if vocabulary <= FEW:
-        active = np.empty((number, vocabulary), y.d.dtype)
-        places, rows, flat = np.empty(number, np.intp), np.arange(number) * vocabulary, active.reshape(-1)
+        active = np.empty((count, vocabulary), y.d.dtype, like=y.d)
+        places, rows = np.empty(count, np.intp, like=y.d), np.arange(count, like=y.d) * vocabulary
+        flat = active.reshape(-1)
         return Tapes(
             forward,
             [
@@ -160,12 +161,12 @@ def embedding(x: Pair, y: Pair, weight: Pair) -> Tapes:
                 partial(np.dot, active.T, deltas, weight.d),
             ],
         )
-    elements = np.empty((number, units), np.intp)
+    elements = np.empty((count, units), np.intp, like=y.d)
     return Tapes(
         forward,
         [
             partial(np.multiply, tokens.reshape(-1, 1), units, elements),
-            partial(np.add, elements, np.arange(units), elements),
+            partial(np.add, elements, np.arange(units, like=y.d), elements),
             partial(weight.d.fill, 0),
             partial(np.add.at, weight.d.reshape(-1), elements.reshape(-1), deltas.reshape(-1)),
         ],
@@ -176,7 +177,7 @@ def global_average_pool(x: Pair, y: Pair) -> Tapes:
     """The mean over all axes but the last."""
     samples, features = y.value.shape
     places = x.reshape(samples, -1, features)
-    share = np.array(1 / places.value.shape[1], x.value.dtype)
+    share = number(1 / places.value.shape[1], x.value)
     return Tapes(
         [partial(np.add.reduce, places.value, 1, None, y.value), partial(np.multiply, y.value, share, y.value)],
         [partial(np.multiply, y.d[:, None], share, places.d)],
@@ -187,14 +188,14 @@ def dropout(name: str, x: Pair, at: Setting) -> tuple[Tapes, Pair]:
     """y = x·mask in training, else x."""
     if not at.training:
         return Tapes([], []), x
-    y = pair(x.value.shape, x.value.dtype)
+    y = pair(x.value.shape, x.value)
     mask = at.masks[name] = np.empty_like(x.value)
     return Tapes([partial(np.multiply, x.value, mask, y.value)], [partial(np.multiply, y.d, mask, x.d)]), y
 
 
 def batch_norm(layer: BatchNorm, name: str, x: Pair, own: Own, at: Setting, backpropagates: bool) -> tuple[Tapes, Pair]:
     """By the batch's moments in training, which the running ones follow, else by these."""
-    y = pair(x.value.shape, x.value.dtype)
+    y = pair(x.value.shape, x.value)
     if not at.training:
         return Tapes(normalisation.normalised_by(layer, x, y, own, at.running[name]), []), y
     tapes, batch = normalisation.batch_norm(layer, x, y, own, backpropagates)

@@ -10,8 +10,9 @@ from typing import NamedTuple
 import numpy as np
 
 from backends.numpy.activations import logistic
-from backends.numpy.flat import Array
-from backends.numpy.tape import Pair, Tape, maxima
+from backends.numpy.flat import Array, reader
+from backends.numpy.memory import number
+from backends.numpy.tape import Pair, Tape, maxima, take
 from harness.spec.losses import (
     BinaryCrossEntropy,
     CrossEntropy,
@@ -52,34 +53,35 @@ def bind(loss: Loss, outputs: Pair, targets: Array) -> Tapes:
 
 def _mean_squared_error(z: Array, dz: Array, y: Array, times: int) -> Tapes:
     """mean (z − y)²."""
-    share = times / dz.size
+    share, read = times / dz.size, reader(z)
     return Tapes(
         [partial(np.subtract, z, y, dz)],
-        lambda: float(np.vdot(dz, dz)) * share,
+        lambda: read(np.vdot(dz, dz)) * share,
         [partial(np.multiply, dz, 2 * share, dz)],
     )
 
 
 def _mean_absolute_error(z: Array, dz: Array, y: Array, times: int) -> Tapes:
     """mean |z − y|; dz = sign(z − y), 0 at 0."""
-    r, share = np.empty_like(z), times / z.size
+    r, share, read = np.empty_like(z), times / z.size, reader(z)
     return Tapes(
         [partial(np.subtract, z, y, r), partial(np.sign, r, dz)],
-        lambda: float(np.vdot(r, dz)) * share,
+        lambda: read(np.vdot(r, dz)) * share,
         [partial(np.multiply, dz, share, dz)],
     )
 
 
 def _huber(z: Array, dz: Array, y: Array, delta: float, times: int) -> Tapes:
     """mean of c(r − c/2), c being r = z − y held between ±δ: r²/2, or δ(|r| − δ/2); dz = c."""
-    r, limit, share = np.empty_like(z), np.array(delta, z.dtype), times / z.size
+    r, share, read = np.empty_like(z), times / z.size, reader(z)
+    highest, lowest = number(delta, z), number(-delta, z)
     return Tapes(
         [
             partial(np.subtract, z, y, r),
-            partial(np.maximum, r, -limit, out=dz),
-            partial(np.minimum, dz, limit, out=dz),
+            partial(np.maximum, r, lowest, out=dz),
+            partial(np.minimum, dz, highest, out=dz),
         ],
-        lambda: float(np.vdot(dz, r) - np.vdot(dz, dz) / 2) * share,
+        lambda: read(np.vdot(dz, r) - np.vdot(dz, dz) / 2) * share,
         [partial(np.multiply, dz, share, dz)],
     )
 
@@ -88,16 +90,17 @@ def _cross_entropy(z: Array, dz: Array, labels: Array, times: int) -> Tapes:
     """mean of log Σeˢ − s[label], with s = z − max z; dz = (eˢ/Σeˢ − one-hot)/n."""
     n, classes = z.shape
     s, total, log, forward = _log_sum(z, dz)
-    chosen, share = np.empty_like(log), times / n
-    rows, places = np.arange(n) * classes, np.empty(n, np.intp)  # where rows begin and labels are, in flat arrays
+    chosen, share, read = np.empty_like(log), times / n, reader(z)
+    rows = np.arange(n, like=z) * classes  # where rows begin, and where labels are, in flat arrays
+    places = np.empty(n, np.intp, like=z)
     flat_s, flat_dz = s.reshape(-1), dz.reshape(-1)
 
     def subtract_one_hot() -> None:
         flat_dz[places] -= share
 
     return Tapes(
-        [*forward, partial(np.add, rows, labels, places), partial(flat_s.take, places, 0, chosen, "clip")],
-        lambda: float(np.add.reduce(log) - np.add.reduce(chosen)) * share,
+        [*forward, partial(np.add, rows, labels, places), take(flat_s, places, 0, chosen)],
+        lambda: read(np.add.reduce(log) - np.add.reduce(chosen)) * share,
         [
             partial(np.multiply, total, n / times, total),
             partial(np.divide, dz, total[:, None], dz),
@@ -110,10 +113,10 @@ def _of_distributions(z: Array, dz: Array, p: Array, times: int) -> Tapes:
     """mean of (Σp)·log Σeˢ − Σps, with s = z − max z; dz = ((Σp)eˢ/Σeˢ − p)/n."""
     n, classes = z.shape
     s, total, log, forward = _log_sum(z, dz)
-    mass, share = np.empty_like(log), times / n
+    mass, share, read = np.empty_like(log), times / n, reader(z)
     return Tapes(
-        [*forward, partial(np.dot, p, np.ones(classes, z.dtype), mass)],
-        lambda: float(np.dot(mass, log) - np.vdot(p, s)) * share,
+        [*forward, partial(np.dot, p, np.ones_like(z, shape=classes), mass)],
+        lambda: read(np.dot(mass, log) - np.vdot(p, s)) * share,
         [
             partial(np.divide, mass, total, total),
             partial(np.multiply, dz, total[:, None], dz),
@@ -125,8 +128,8 @@ def _of_distributions(z: Array, dz: Array, p: Array, times: int) -> Tapes:
 
 def _log_sum(z: Array, e: Array) -> tuple[Array, Array, Array, Tape]:
     """s = z − max z, Σeˢ and its logarithm of each row, and the tape that makes them, with eˢ in ``e``."""
-    s, greatest = np.empty_like(z), np.empty((len(z), 1), z.dtype)
-    total, log = np.empty((2, len(z)), z.dtype)
+    s, greatest = np.empty_like(z), np.empty((len(z), 1), z.dtype, like=z)
+    total, log = np.empty((2, len(z)), z.dtype, like=z)
     return (
         s,
         total,
@@ -135,7 +138,7 @@ def _log_sum(z: Array, e: Array) -> tuple[Array, Array, Array, Tape]:
             *maxima(z, greatest),
             partial(np.subtract, z, greatest, s),
             partial(np.exp, s, e),
-            partial(np.dot, e, np.ones(z.shape[1], z.dtype), total),
+            partial(np.dot, e, np.ones_like(z, shape=z.shape[1]), total),
             partial(np.log, total, log),
         ],
     )
@@ -143,7 +146,8 @@ def _log_sum(z: Array, e: Array) -> tuple[Array, Array, Array, Tape]:
 
 def _binary_cross_entropy(z: Array, dz: Array, y: Array, times: int) -> Tapes:
     """mean of max(z, 0) − yz + log(1 + e^−|z|); dz = (σ(z) − y)/size."""
-    line, log = np.empty((2, *z.shape), z.dtype)
+    line, log = np.empty((2, *z.shape), z.dtype, like=z)
+    read = reader(z)
     return Tapes(
         [
             partial(np.maximum, z, 0, out=line),
@@ -155,6 +159,6 @@ def _binary_cross_entropy(z: Array, dz: Array, y: Array, times: int) -> Tapes:
             partial(np.log1p, log, log),
             partial(np.add, log, line, log),
         ],
-        lambda: float(np.mean(log)) * times,
+        lambda: read(np.mean(log)) * times,
         [*logistic(z, dz), partial(np.subtract, dz, y, dz), partial(np.multiply, dz, times / dz.size, dz)],
     )

@@ -24,8 +24,8 @@ def batch_norm(layer: BatchNorm, x: Pair, y: Pair, own: Own, backpropagates: boo
     """
     rows, scale, shift = x.rows().value, own["scale"], own["shift"]
     normal, product = np.empty_like(x.value), np.empty_like(x.value)
-    share = np.full(len(rows), 1 / len(rows), rows.dtype)
-    mean, variance, root, factor, level = np.empty((5, rows.shape[1]), rows.dtype)
+    share = np.full_like(rows, 1 / len(rows), shape=len(rows))
+    mean, variance, root, factor, level = np.empty((5, rows.shape[1]), rows.dtype, like=rows)
     means, spreading_means = spread(mean, x.value)
     roots, spreading_roots = spread(root, x.value)
     forward: Tape = [
@@ -101,8 +101,8 @@ def layer_norm(layer: LayerNorm, x: Pair, y: Pair, own: Own, backpropagates: boo
     rows, scale = x.rows().value, own["scale"]
     normal, product = np.empty_like(x.value), np.empty_like(x.value)
     normal_rows, product_rows = normal.reshape(rows.shape), product.reshape(rows.shape)
-    share = np.full((rows.shape[1], 1), 1 / rows.shape[1], rows.dtype)
-    level, root = np.empty((2, len(rows), 1), rows.dtype)
+    share = np.full_like(rows, 1 / rows.shape[1], order="C", shape=(rows.shape[1], 1))
+    level, root = np.empty((2, len(rows), 1), rows.dtype, like=rows)
     forward: Tape = [
         partial(np.dot, rows, share, level),
         partial(np.subtract, rows, level, normal_rows),

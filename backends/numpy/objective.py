@@ -27,7 +27,7 @@ class Objective(NamedTuple):
     average: Tape
 
     def loss(self) -> float:
-        """The loss; an analytic function writes its gradient too."""
+        """The loss, on a GPU an array without axes; an analytic function writes its gradient too."""
         for operation in self.forward:
             operation()
         return self.value()

@@ -3,7 +3,7 @@
 import numpy as np
 
 from backends.numpy.blocks import parts
-from backends.numpy.flat import Flat, aligned
+from backends.numpy.flat import Flat, aligned, reader
 from harness.spec import recipe as spec
 
 Kind = spec.L1 | spec.L2 | spec.L1L2
@@ -19,10 +19,11 @@ class Penalty:
 
     def __init__(self, kind: Kind, w: Flat, g: Flat, samples: int) -> None:
         self.l1, self.l2 = spec.coefficients(kind, samples)
+        self.read = reader(w.vector)
         on = spec.touched(kind.on, w.views)
         signs, slopes = dict.fromkeys(on, self.l1), dict.fromkeys(on, 2 * self.l2)
         cuts = parts(w.vector, 3)
-        gradient = aligned(cuts[0].stop, w.vector.dtype)
+        gradient = aligned(cuts[0].stop, w.vector.dtype, w.vector)
         self.parts = [
             (
                 w.vector[cut],
@@ -42,17 +43,17 @@ class Penalty:
         return self._value(adding=False)
 
     def _value(self, adding: bool) -> float:
-        value = 0.0
+        value, read = 0.0, self.read
         for w, g, signs, slopes, gradient in self.parts:
             if self.l1:
                 np.sign(w, gradient)
                 np.multiply(gradient, signs, gradient)
-                value += float(np.dot(gradient, w))
+                value += read(np.dot(gradient, w))
                 if adding:
                     np.add(g, gradient, g)
             if self.l2:
                 np.multiply(w, slopes, gradient)
-                value += float(np.dot(gradient, w)) / 2
+                value += read(np.dot(gradient, w)) / 2
                 if adding:
                     np.add(g, gradient, g)
         return value

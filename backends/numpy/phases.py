@@ -78,7 +78,7 @@ def _without_zeros(g: Array) -> None:
     After 800 steps of Adam they would be subnormal, and 1.5 % of these double its time. Of the small number that is put
     there even the fourth power is a normal one.
     """
-    np.copyto(g, np.finfo(g.dtype).tiny ** 0.25, where=g == 0)
+    np.copyto(g, float(np.finfo(g.dtype).tiny ** 0.25), where=g == 0)
 
 
 def _clip(step: Step) -> Callable[[Array], object]:

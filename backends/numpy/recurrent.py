@@ -9,6 +9,7 @@ from functools import partial
 import numpy as np
 
 from backends.numpy.gru import gru_after, gru_before
+from backends.numpy.memory import number
 from backends.numpy.tape import Own, Pair, Tape, Tapes
 from backends.numpy.through_time import of_inputs, scaled, through, turned
 from harness.spec.layers import GRU, LSTM, Recurrent, SimpleRNN
@@ -32,7 +33,7 @@ def simple(layer: SimpleRNN, x: Pair, y: Pair, own: Own, backpropagates: bool) -
     u = own["recurrent"].value
     at = through(layer, x, y, own["weight"].value, own["bias"].value)
     delta, spare = np.empty_like(at.z), np.empty_like(at.h[0])
-    zero = np.zeros((), u.dtype)
+    zero = number(0.0, u)
     forward: Tape = list(at.enter)
     backward: Tape = list(at.begin)
     for t, (z, before, h) in enumerate(zip(at.z, at.h, at.h[1:], strict=False)):
@@ -44,9 +45,10 @@ def simple(layer: SimpleRNN, x: Pair, y: Pair, own: Own, backpropagates: bool) -
     else:
         backward.append(partial(np.greater, at.h[1:], 0, delta))
     for t in reversed(range(len(delta))):
-        backward.append(partial(np.multiply, delta[t], at.of_h[t], delta[t]))
+        now = delta[t]
+        backward.append(partial(np.multiply, now, at.of_h[t], now))
         if t > 0:
-            backward += at.tell(t, u, delta[t], spare)
+            backward += at.tell(t, u, now, spare)
     across, turn = turned(delta)
     states, turn_states = turned(at.h[:-1])
     backward += [*turn, *turn_states, partial(np.dot, states, across.T, own["recurrent"].d)]
@@ -59,7 +61,7 @@ def lstm(layer: LSTM, x: Pair, y: Pair, own: Own, backpropagates: bool) -> Tapes
     Back: ∂L/∂c = δ_h·o(1 − tanh²c) + f'·∂L/∂c' of the next, and each gate's δ is ∂L/∂c, that of o δ_h, times
     something that all times know before the loop.
     """
-    scales = np.repeat(np.array([0.5, 0.5, 1, 0.5], x.value.dtype), layer.units)
+    scales = np.repeat(np.asarray([0.5, 0.5, 1, 0.5], x.value.dtype, like=x.value), layer.units)
     (weight, matrix, bias), scaling = scaled(own, scales, "weight", "recurrent", "bias")
     at = through(layer, x, y, weight, bias)
     time, _, samples = at.z.shape
@@ -71,14 +73,15 @@ def lstm(layer: LSTM, x: Pair, y: Pair, own: Own, backpropagates: bool) -> Tapes
     for t, z in enumerate(at.z):
         if t > 0:
             forward += [partial(np.dot, matrix.T, at.h[t], product), partial(np.add, z, product, z)]
+        cell = c[t + 1]
         forward += [
             partial(np.tanh, z, z),
             partial(np.multiply, z, scale, z),
             partial(np.add, z, offset, z),
-            partial(np.multiply, f[t], c[t], c[t + 1]),
+            partial(np.multiply, f[t], c[t], cell),
             partial(np.multiply, i[t], g[t], spare),
-            partial(np.add, c[t + 1], spare, c[t + 1]),
-            partial(np.tanh, c[t + 1], squashed[t]),
+            partial(np.add, cell, spare, cell),
+            partial(np.tanh, cell, squashed[t]),
             partial(np.multiply, o[t], squashed[t], at.h[t + 1]),
         ]
 
@@ -107,9 +110,10 @@ def lstm(layer: LSTM, x: Pair, y: Pair, own: Own, backpropagates: bool) -> Tapes
                 partial(np.multiply, at.of_h[t], of_squashed[t], spare),
                 partial(np.add, of_c, spare, of_c),
             ]
+        of_gates, of_output = slopes[t, :3], of_o[t]
         backward += [
-            partial(np.multiply, slopes[t, :3], of_c, slopes[t, :3]),
-            partial(np.multiply, of_o[t], at.of_h[t], of_o[t]),
+            partial(np.multiply, of_gates, of_c, of_gates),
+            partial(np.multiply, of_output, at.of_h[t], of_output),
         ]
         if t > 0:
             backward += at.tell(t, own["recurrent"].value, delta[t], spare)

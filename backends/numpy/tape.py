@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from backends.numpy.flat import Array
+from backends.numpy.flat import Array, on_host
 
 Tape = list[Callable[[], object]]
 
@@ -44,14 +44,14 @@ class Tapes(NamedTuple):
     backward: Tape
 
 
-def pair(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Pair:
-    """Buffers for values of that shape and their gradient."""
-    return Pair(np.empty(shape, dtype), np.empty(shape, dtype))
+def pair(shape: tuple[int, ...], like: Array) -> Pair:
+    """Buffers for values of that shape and their gradient, of the array's kind."""
+    return Pair(np.empty(shape, like.dtype, like=like), np.empty(shape, like.dtype, like=like))
 
 
 def spread(vector: Array, over: Array) -> tuple[Array, Tape]:
     """A vector along the last axis repeated for each place of a sample, so that NumPy's inner loop is a sample long."""
-    if over.ndim == 2:
+    if over.ndim == 2 or not on_host(vector):
         return vector, []
     repeated = np.empty(over.shape[1:], vector.dtype)
     return repeated, [partial(np.copyto, repeated, vector)]
@@ -59,12 +59,32 @@ def spread(vector: Array, over: Array) -> tuple[Array, Tape]:
 
 def total(rows: Array, out: Array) -> Tape:
     """The sum over rows, faster than np.sum."""
-    return [partial(np.dot, np.ones(len(rows), rows.dtype), rows, out)]
+    return [partial(np.dot, np.ones_like(rows, shape=len(rows)), rows, out)]
 
 
 def maxima(rows: Array, out: Array) -> Tape:
     """The maximum of each row, (rows, 1); of short rows from a transposed copy, whose inner loop is long."""
-    if rows.shape[1] > 64:
-        return [partial(np.maximum.reduce, rows, 1, None, out, True)]
+    if rows.shape[1] > 64 or not on_host(rows):
+        return [greatest(rows, 1, out, keepdims=True)]
     across = np.empty(rows.shape[::-1], rows.dtype)
-    return [partial(np.copyto, across, rows.T), partial(np.maximum.reduce, across, 0, None, out[:, 0])]
+    return [partial(np.copyto, across, rows.T), greatest(across, 0, out[:, 0])]
+
+
+def greatest(array: Array, axis: int, out: Array, keepdims: bool = False) -> Callable[[], object]:
+    """The maximum along an axis: NumPy's ufunc has the shortest way to it, CuPy's has no ``reduce``."""
+    if on_host(array):
+        return partial(np.maximum.reduce, array, axis, None, out, keepdims)
+    return partial(array.max, axis, out, keepdims)
+
+
+def take(array: Array, places: Array, axis: int, out: Array) -> Callable[[], object]:
+    """What lies at these places along an axis."""
+    return partial(array.take, places, axis, out, *unchecked(array))
+
+
+def unchecked(array: Array) -> tuple[Any, ...]:
+    """How ``take`` is asked not to check places, the last of its arguments.
+
+    With NumPy's "raise" it goes through a copy; CuPy never checks, and takes no such word.
+    """
+    return ("clip",) if on_host(array) else ()

@@ -41,9 +41,10 @@ class Through(NamedTuple):
 def through(layer: Recurrent, x: Pair, y: Pair, weight: Array, bias: Array) -> Through:
     """Buffers, and z = xW + b for all times."""
     samples, time, _ = x.value.shape
-    dtype, units = x.value.dtype, layer.units
-    z, h = np.empty((time, len(bias), samples), dtype), np.zeros((time + 1, units, samples), dtype)
-    of_h, biases = np.empty((time, units, samples), dtype), np.empty(z.shape[1:], dtype)
+    dtype, units, like = x.value.dtype, layer.units, x.value
+    z = np.empty((time, len(bias), samples), dtype, like=like)
+    h = np.zeros((time + 1, units, samples), dtype, like=like)
+    of_h, biases = np.empty((time, units, samples), dtype, like=like), np.empty_like(z[0])
     enter: Tape = [
         partial(np.matmul, weight.T, x.value.transpose(1, 2, 0), z),
         partial(np.copyto, biases, bias[:, None]),
@@ -69,18 +70,18 @@ def scaled(own: Own, scales: Array, *roles: str) -> tuple[list[Array], Tape]:
 def turned(array: Array) -> tuple[Array, Tape]:
     """(time, rows, samples) copied as (rows, time · samples), so that one product sums over times and samples."""
     time, rows, samples = array.shape
-    turned = np.empty((rows, time, samples), array.dtype)
+    turned = np.empty((rows, time, samples), array.dtype, like=array)
     return turned.reshape(rows, -1), [partial(np.copyto, turned, array.swapaxes(0, 1))]
 
 
 def of_inputs(x: Pair, delta: Array, across: Array, own: Own, backpropagates: bool) -> Tape:
     """∂L/∂W = xᵀδ, ∂L/∂b = Σδ and ∂L/∂x = δWᵀ; ``across`` is δ turned."""
     samples, time, features = x.value.shape
-    inputs = np.empty((time, samples, features), x.value.dtype)
+    inputs = np.empty((time, samples, features), x.value.dtype, like=x.value)
     tape: Tape = [
         partial(np.copyto, inputs, x.value.swapaxes(0, 1)),
         partial(np.dot, inputs.reshape(-1, features).T, across.T, own["weight"].d),
-        partial(np.dot, across, np.ones(across.shape[1], across.dtype), own["bias"].d),
+        partial(np.dot, across, np.ones_like(across, shape=across.shape[1]), own["bias"].d),
     ]
     if backpropagates:
         tape.append(partial(np.matmul, own["weight"].value, delta, x.d.transpose(1, 2, 0)))

@@ -4,14 +4,16 @@ from collections.abc import Callable
 
 import numpy as np
 
+from backends.numpy import device as devices
 from backends.numpy import penalties, phases
 from backends.numpy.dropout import Drawn, Masks, Shared
-from backends.numpy.flat import Array, Flat
+from backends.numpy.flat import Array, Flat, on_host
 from backends.numpy.normalisation import Moments
 from backends.numpy.objective import Binder, Objective
+from backends.numpy.tape import unchecked
 from backends.numpy.update import Update
 from backends.reference.losses import metric
-from harness.backend import Evaluation, Floats, Integers, Parameters, Phase, Steps
+from harness.backend import Evaluation, Integers, Parameters, Phase, Steps
 from harness.problems.data import Part
 from harness.problems.task import Task
 from harness.spec.architecture import places
@@ -27,8 +29,9 @@ class NumpyTrainer:
 
     def __init__(self, cell: Cell, task: Task, start: Parameters, steps: int, observe: bool) -> None:
         self.recipe, self.task, self.steps, self.observe = cell.recipe, task, steps, observe
-        self.dtype = np.dtype(cell.precision)
-        self.w, self.g = Flat(task.shapes, self.dtype), Flat(task.shapes, self.dtype)
+        self.device = devices.find(cell.device)
+        self.dtype, like = np.dtype(cell.precision), self.device.like
+        self.w, self.g = Flat(task.shapes, self.dtype, like), Flat(task.shapes, self.dtype, like)
         self.parts = {name: self._part(part) for name, part in task.parts.items()}
         self.objectives: dict[tuple[int, bool], Objective] = {}
         self.masks: Masks | None = None
@@ -36,31 +39,39 @@ class NumpyTrainer:
         if isinstance(task.problem, Network):
             self._find_layers_with_state(task.problem, cell.implementation)
         self.binder = Binder(task, self.w, self.g, self.running)
+        self.unchecked = unchecked(self.w.vector)
         self.penalty = penalties.penalty(cell.recipe.penalty, self.w, self.g, task.samples)
         self.reset(start)
 
     def _part(self, part: Part) -> Part:
         labels = np.issubdtype(part.y.dtype, np.integer)
-        return Part(part.x.astype(self.dtype), part.y.astype(np.intp if labels else self.dtype))
+        return Part(
+            self._there(part.x.astype(self.dtype)), self._there(part.y.astype(np.intp if labels else self.dtype))
+        )
+
+    def _there(self, array: Array) -> Array:
+        """An array of the host's where this run's arrays are."""
+        return np.asarray(array, like=self.device.like)
 
     def _find_layers_with_state(self, network: Network, implementation: str) -> None:
         found = list(places(network.model, self.task.inputs))
         if any(isinstance(place.layer, Dropout) for place in found):
             kind = Shared if implementation == "exact" else Drawn
-            self.masks = kind(network.model, self.task.inputs)
+            self.masks = kind(network.model, self.task.inputs, self.device)
         for place in found:
             if isinstance(place.layer, BatchNorm):
-                self.running[place.name] = Moments(*np.empty((2, place.inputs[-1]), self.dtype))
+                self.running[place.name] = Moments(*np.empty((2, place.inputs[-1]), self.dtype, like=self.device.like))
 
     def reset(self, start: Parameters) -> None:
         for name, view in self.w.views.items():
-            view[...] = start[name]
+            self.device.write(view, start[name])
         for mean, variance in self.running.values():
             mean.fill(0)
             variance.fill(1)
         if self.masks is not None:
             self.masks.reset()
         self.update = Update(self.recipe, self.w, self.g, self.steps)
+        self.device.fence()
 
     def rescale(self, factor: float) -> None:
         self.update.scale = factor
@@ -68,25 +79,27 @@ class NumpyTrainer:
     @np.errstate(all="ignore")
     def train(self, order: Integers) -> Steps:
         steps, batch = order.shape
-        seen, penalised, norms = np.zeros(steps), np.zeros(steps), np.zeros((steps, len(self.w.views)))
+        shapes = ((steps,), (steps,), (steps, len(self.w.views)))
+        seen, penalised, norms = (np.zeros(shape, like=self.device.like) for shape in shapes)
         on, penalty, update = self.objective(batch), self.penalty, self.update
-        for i, row in enumerate(order.astype(np.intp)):
+        for i, row in enumerate(self._there(order.astype(np.intp))):
             self.load(on, row)
             seen[i] = on.loss()
             on.differentiate()
             if penalty is not None:
                 penalised[i] = penalty()
             if self.observe:
-                norms[i] = self._norms()
+                self._norms(norms[i])
             update()
             if on.average:
                 on.remember()
-        return Steps(seen, penalised, norms if self.observe else None)
+        fetch = self.device.fetch  # also the fence
+        return Steps(fetch(seen), fetch(penalised), fetch(norms) if self.observe else None)
 
     def phase(self, name: Phase, order: Integers) -> Callable[[], None]:
         if name == "step":
             return lambda: _nothing(self.train(order))
-        rows = order.astype(np.intp)
+        rows = self._there(order.astype(np.intp))
         with np.errstate(all="ignore"):
             each = phases.phase(self, name, rows[0])
 
@@ -94,7 +107,9 @@ class NumpyTrainer:
         def go() -> None:
             for row in rows:
                 each(row)
+            self.device.fence()
 
+        self.device.fence()  # what is held is not the phase's
         return go
 
     def state_bytes(self) -> int:
@@ -103,14 +118,14 @@ class NumpyTrainer:
     @np.errstate(all="ignore")
     def gradients(self, indices: Integers) -> Parameters:
         on = self.objective(len(indices))
-        self._take(on, indices.astype(np.intp))
+        self._take(on, self._there(indices.astype(np.intp)))
         if self.masks is not None:
             self.masks.peek(on.masks, self.update.t)
         on.loss()
         on.differentiate()
         if self.penalty is not None:
             self.penalty()
-        return _copied(self.g)
+        return self._copied(self.g)
 
     @np.errstate(all="ignore")
     def evaluate(self, part: str) -> Evaluation:
@@ -118,19 +133,21 @@ class NumpyTrainer:
         self.w.vector[...] = self.update.evaluated_at()
         evaluation = self._evaluate(self.parts[part])
         self.w.vector[...] = w
+        self.device.fence()
         return evaluation
 
     def _evaluate(self, part: Part) -> Evaluation:
         """At the present w. Networks some samples at a time, so that buffers stay small."""
         (x, y), problem = part, self.task.problem
         if not isinstance(problem, Network):
-            return Evaluation(self._inferred(x, y).loss(), None)
+            return Evaluation(float(self._inferred(x, y).loss()), None)
         loss, outputs = 0.0, []
         for first in range(0, len(x), AT_ONCE):
             on = self._inferred(x[first : first + AT_ONCE], y[first : first + AT_ONCE])
             loss += on.loss() * (len(on.x) / len(x) if problem.loss.reduction == "mean" else 1)
             outputs.append(on.outputs.copy())
-        return Evaluation(loss, metric(problem.loss, np.concatenate(outputs), y))
+        fetch = self.device.fetch
+        return Evaluation(float(loss), metric(problem.loss, fetch(np.concatenate(outputs)), fetch(y)))
 
     def _inferred(self, x: Array, y: Array) -> Objective:
         """The objective in inference, with these samples in its buffers."""
@@ -139,13 +156,16 @@ class NumpyTrainer:
         return on
 
     def parameters(self) -> Parameters:
-        return _copied(self.w)
+        return self._copied(self.w)
+
+    def _copied(self, tensors: Flat) -> Parameters:
+        return {name: self.device.fetch(view).astype(np.float64) for name, view in tensors.views.items()}
 
     def objective(self, batch: int, training: bool = True) -> Objective:
         """The problem bound to buffers for that many samples, made once; apart for inference where that differs."""
         training = training or not (self.masks or self.running)
         if (batch, training) not in self.objectives:
-            x, y = (np.empty((batch, *a.shape[1:]), a.dtype) for a in self.parts["training"])
+            x, y = (np.empty((batch, *a.shape[1:]), a.dtype, like=a) for a in self.parts["training"])
             self.objectives[batch, training] = self.binder.bind(x, y, training)
         return self.objectives[batch, training]
 
@@ -157,19 +177,20 @@ class NumpyTrainer:
 
     def _take(self, on: Objective, row: Array) -> None:
         x, y = self.parts["training"]
-        x.take(row, 0, on.x, "clip")  # with "raise", take goes through a copy
-        y.take(row, 0, on.y, "clip")
+        x.take(row, 0, on.x, *self.unchecked)
+        y.take(row, 0, on.y, *self.unchecked)
 
-    def _norms(self) -> Floats:
+    def _norms(self, into: Array) -> None:
         """‖g‖ of each tensor, summed in float64, in which the square of a small float32 is not 0."""
         square = self.g.vector.astype(np.float64)
         np.multiply(square, square, out=square)
-        return np.sqrt(np.add.reduceat(square, self.g.starts))
+        if on_host(square):
+            np.add.reduceat(square, self.g.starts, out=into)
+        else:  # CuPy's reduceat subtracts sums of all before: of a small tensor after a large one nothing would be left
+            for i, piece in enumerate(self.g.split(square)):
+                into[i] = piece.sum()
+        np.sqrt(into, out=into)
 
 
 def _nothing(_: object) -> None:
     """What a phase gives: its work is its result."""
-
-
-def _copied(tensors: Flat) -> Parameters:
-    return {name: view.astype(np.float64) for name, view in tensors.views.items()}

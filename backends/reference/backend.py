@@ -53,3 +53,5 @@ def blas() -> dict[str, str]:
 def _refuse(cell: Cell) -> None:
     if cell.precision != "float64":
         raise Unsupported(f"precision {cell.precision}: the reference computes in float64 only")
+    if cell.device != "cpu":
+        raise Unsupported(f"device {cell.device}: the reference computes on the CPU only")

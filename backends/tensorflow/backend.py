@@ -8,6 +8,7 @@ from tensorflow.python.util import _pywrap_util_port
 
 from backends.tensorflow import clips, clock, decays, layers, losses, modes, optimizers, penalties, schedules
 from backends.tensorflow.trainer import TensorFlowTrainer
+from harness import gpu
 from harness.backend import Parameters, Plan, Work
 from harness.errors import Unsupported
 from harness.problems.task import Task
@@ -34,16 +35,15 @@ class TensorFlowBackend:
             "oneDNN": "on" if _pywrap_util_port.IsMklEnabled() else "off",
             "XLA": "in mode xla",
             "GPU": ", ".join(gpus()) or "none",
+            **(_of_gpu() if gpus() else {}),
         }
 
     def work(self, device: str, size: int) -> Work:
-        if device == "cuda" and not gpus():
-            raise Unsupported("device cuda: this TensorFlow sees no GPU")
+        _refuse_without_gpu(device)
         return clock.work(device, size)
 
     def plan(self, cell: Cell, parameters: tuple[str, ...]) -> Plan:
-        if cell.device == "cuda" and not gpus():
-            raise Unsupported("device cuda: this TensorFlow sees no GPU")
+        _refuse_without_gpu(cell.device)
         modes.check(cell)
         exact, recipe = cell.implementation == "exact", cell.recipe
         return {
@@ -65,6 +65,24 @@ class TensorFlowBackend:
 
     def trainer(self, cell: Cell, task: Task, start: Parameters, steps: int, observe: bool) -> TensorFlowTrainer:
         return TensorFlowTrainer(cell, task, start, steps, observe)
+
+
+def _refuse_without_gpu(device: str) -> None:
+    if device == "cpu" or gpus():
+        return
+    lacks = "" if gpu.installed("nvidia-cudnn") else "cuDNN is not installed beside it: "
+    cure = lacks and f"{lacks}pip install 'gradgauge[tensorflow-cuda]' -c constraints.txt"
+    raise Unsupported(gpu.unseen("TensorFlow", cure))
+
+
+def _of_gpu() -> dict[str, str]:
+    """What computes there, and how exactly: as the last job left the flag, which is how it ran."""
+    build = tf.sysconfig.get_build_info()
+    return {
+        "CUDA": f"built with {build.get('cuda_version', 'none')}",
+        "cuDNN": f"built with {build.get('cudnn_version', 'none')}",
+        "TF32": "on" if tf.config.experimental.tensor_float_32_execution_enabled() else "off",
+    }
 
 
 def gpus() -> list[str]:

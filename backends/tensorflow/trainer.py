@@ -134,11 +134,18 @@ class TensorFlowTrainer:
             for variable, value in self.state:
                 variable.assign(value)
             self.update.reset()
+            self._fence()
         self.steps = 0
+
+    def _fence(self) -> None:
+        """Wait for the GPU; on a CPU all is done."""
+        if self.cell.device == "cuda":
+            tf.test.experimental.sync_devices()
 
     def rescale(self, factor: float) -> None:
         with self._settings():
             self.update.rescale(factor)
+            self._fence()
 
     def train(self, order: Integers) -> Steps:
         with self._settings():
@@ -165,6 +172,7 @@ class TensorFlowTrainer:
                 held = () if name == "penalty" else self._held(order[0])
                 given = [held] * len(order)
             each = self._phases.phase(name, *given[0])
+            self._fence()  # what is held is not the phase's
 
         def go() -> None:
             with self._settings():

@@ -1,5 +1,6 @@
 """PyTorch opened in this process: threads, precision, devices."""
 
+import os
 import warnings
 from collections.abc import Mapping
 
@@ -7,6 +8,7 @@ import torch
 
 from backends.torch import clips, clock, decays, layers, losses, modes, optimizers, schedules
 from backends.torch.trainer import TorchTrainer
+from harness import gpu
 from harness.backend import Origin, Parameters, Plan, Work
 from harness.errors import Unsupported
 from harness.problems import data
@@ -34,17 +36,15 @@ class TorchBackend:
             "build": str(torch.__version__),
             "matmul precision": torch.get_float32_matmul_precision(),
             "BLAS": "MKL" if torch.backends.mkl.is_available() else "other",  # type: ignore[no-untyped-call]
-            "GPU": torch.cuda.get_device_name() if cuda() else "none",
+            **(_of_gpu() if cuda() else {"GPU": "none"}),
         }
 
     def work(self, device: str, size: int) -> Work:
-        if device == "cuda" and not cuda():
-            raise Unsupported("device cuda: this PyTorch sees no GPU")
+        _refuse_without_gpu(device)
         return clock.work(device, size)
 
     def plan(self, cell: Cell, parameters: tuple[str, ...]) -> Plan:
-        if cell.device == "cuda" and not cuda():
-            raise Unsupported("device cuda: this PyTorch sees no GPU")
+        _refuse_without_gpu(cell.device)
         modes.check(cell)
         exact, recipe, problem = cell.implementation == "exact", cell.recipe, cell.problem
         model, loss = Origin("native", "torch.nn"), Origin("native", "torch.nn.functional")
@@ -75,3 +75,29 @@ class TorchBackend:
 def cuda() -> bool:
     """Whether this PyTorch sees a GPU."""
     return bool(torch.cuda.is_available())
+
+
+def _refuse_without_gpu(device: str) -> None:
+    if device == "cpu" or cuda():
+        return
+    plain = str(torch.__version__).partition("+")[0]
+    install = f"pip install --force-reinstall torch=={plain} --index-url https://pypi.org/simple"
+    cure = "" if torch.version.cuda else f"torch {torch.__version__} is built for CPUs alone: {install}"
+    raise Unsupported(gpu.unseen("PyTorch", cure))
+
+
+def _of_gpu() -> dict[str, str]:
+    """What computes there, and how exactly: as the last job left the flags, which is how it ran."""
+    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
+    return {
+        "GPU": torch.cuda.get_device_name(),
+        "CUDA": str(torch.version.cuda),
+        "cuDNN": str(cudnn.version()),  # type: ignore[no-untyped-call]
+        "TF32": f"matrix products {_on(matmul.allow_tf32)}, cuDNN {_on(cudnn.allow_tf32)}",
+        "cuDNN benchmark": _on(cudnn.benchmark),
+        "allocator": os.environ.get("PYTORCH_CUDA_ALLOC_CONF", "") or torch.cuda.get_allocator_backend(),
+    }
+
+
+def _on(flag: bool) -> str:
+    return "on" if flag else "off"

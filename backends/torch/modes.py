@@ -5,6 +5,7 @@
 """
 
 import inspect
+import os
 import re
 import shutil
 
@@ -58,6 +59,8 @@ def check(cell: Cell) -> None:
         raise Unsupported("mode compile: a decay beside the optimizer is eager")
     elif cell.device == "cpu" and not any(map(shutil.which, ("g++", "c++", "clang++"))):
         raise Unsupported("mode compile: torch.compile needs a C++ compiler (apt-get install g++)")
+    elif cell.device == "cuda" and not ("CC" in os.environ or any(map(shutil.which, ("gcc", "clang")))):
+        raise Unsupported("mode compile: on a GPU Triton builds its launchers with a C compiler (apt-get install gcc)")
 
 
 def kernel(cell: Cell) -> dict[str, bool]:

@@ -17,6 +17,9 @@ from harness.spec.cell import Cell
 from harness.spec.layers import Embedding
 from harness.spec.problem import Network
 
+# Whether cuBLAS was allowed to round so when this process was started, as a variable of the environment may say.
+MATMUL_TF32 = torch.backends.cuda.matmul.allow_tf32
+
 
 class TorchTrainer:
     """One training run: eager, or with its loss and update compiled."""
@@ -62,8 +65,7 @@ class TorchTrainer:
     def reset(self, start: Parameters) -> None:
         # torch.optim keeps scalar state (the step) in the default dtype.
         torch.set_default_dtype(self.dtype)
-        # By default cuDNN rounds what it multiplies in float32 to ten bits of the mantissa.
-        torch.backends.cudnn.allow_tf32 = self.cell.implementation == "shipped"
+        self._set_precision()
         for name, parameter in self.named.items():
             parameter.copy_(layers.from_canonical(name, torch.as_tensor(start[name])))
             parameter.grad = None
@@ -73,6 +75,22 @@ class TorchTrainer:
             self.update.restart()
         else:
             self.update = Update(self.cell, self.named, self.steps)
+        self._fence()
+
+    def _set_precision(self) -> None:
+        """By default cuDNN rounds what it multiplies in float32 to ten bits of the mantissa, and cuBLAS does not."""
+        shipped = self.cell.implementation == "shipped"
+        torch.backends.cudnn.allow_tf32 = shipped
+        torch.backends.cuda.matmul.allow_tf32 = shipped and MATMUL_TF32
+
+    def _fence(self) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+
+    def _rows(self, order: Integers) -> tuple[Tensor, ...]:
+        """The batches on the device; on a GPU as what torch would make of a row, by a kernel at each use."""
+        rows = torch.as_tensor(order)
+        return (rows.to(self.device, torch.int64) if self.device.type == "cuda" else rows).unbind(0)
 
     def rescale(self, factor: float) -> None:
         self.update.rescale(factor)
@@ -86,7 +104,7 @@ class TorchTrainer:
         seen: list[Tensor] = []
         penalised: list[Tensor] = []
         norms: list[Tensor] = []
-        for row in torch.as_tensor(order, device=self.device).unbind(0):
+        for row in self._rows(order):
             if self.masked:
                 self._mask(len(row))
             loss = self.loss(x[row], y[row])
@@ -105,7 +123,7 @@ class TorchTrainer:
     def phase(self, name: Phase, order: Integers) -> Callable[[], None]:
         if name == "step":
             return lambda: _nothing(self.train(order))
-        rows = torch.as_tensor(order, device=self.device).unbind(0)
+        rows = self._rows(order)
         each = phases.phase(self, name)
         held = self._held(rows[0]) if name in ("clip", "update") else ()
 
@@ -113,9 +131,9 @@ class TorchTrainer:
             with self._drawing(on=True), phases.holding(self.weights, held):
                 for row in rows:
                     each(row)
-            if self.device.type == "cuda":
-                torch.cuda.synchronize(self.device)
+            self._fence()
 
+        self._fence()  # what is held is not the phase's
         return go
 
     def objective(self, row: Tensor) -> Tensor:

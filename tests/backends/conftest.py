@@ -1,7 +1,7 @@
 """The backend that is asked for and the reference, opened once, and a run of one cell on either.
 
 ``pytest tests/backends --backend torch`` runs what every backend must fulfil (``conformance``), on torch, and torch's
-own tests (``torch``).
+own tests (``torch``). ``--device cuda`` runs it on a GPU, or skips it with the reason.
 """
 
 from collections.abc import Callable
@@ -13,6 +13,7 @@ import pytest
 
 from harness import registry
 from harness.backend import Backend, Integers, Parameters, Steps, Trainer
+from harness.errors import Unsupported
 from harness.measure import agreement
 from harness.measure.run import Builder
 from harness.measure.series import table
@@ -53,8 +54,20 @@ def name(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="session")
-def backend(name: str) -> Backend:
-    return registry.find(name).open(threads=1)
+def device(request: pytest.FixtureRequest) -> str:
+    return request.config.getoption("--device")
+
+
+@pytest.fixture(scope="session")
+def backend(name: str, device: str) -> Backend:
+    opened = registry.find(name).open(threads=1)
+    if device not in registry.find(name).devices:
+        pytest.skip(f"{name} does not run on {device}")
+    try:
+        opened.work(device, 16)
+    except Unsupported as error:
+        pytest.skip(str(error))
+    return opened
 
 
 @pytest.fixture(scope="session")
@@ -64,7 +77,7 @@ def precisions(name: str) -> tuple[str, ...]:
 
 
 @pytest.fixture(scope="session")
-def make(name: str, backend: Backend) -> Callable[..., tuple[Trainer, Parameters, Integers]]:
+def make(name: str, backend: Backend, device: str) -> Callable[..., tuple[Trainer, Parameters, Integers]]:
     """A trainer of a cell at its start, the start and the batch order; ``on`` is this backend or "reference"."""
     backends = {"reference": registry.find("reference").open(threads=1), name: backend}
 
@@ -78,8 +91,10 @@ def make(name: str, backend: Backend) -> Callable[..., tuple[Trainer, Parameters
         seed: int = 0,
         observe: bool = True,
         mode: str = "default",
+        where: str = device,
     ) -> tuple[Trainer, Parameters, Integers]:
-        cell = Cell(problem, recipe, budget, on, implementation, precision=precision, mode=mode)
+        where = where if on == name else "cpu"
+        cell = Cell(problem, recipe, budget, on, implementation, where, precision, mode)
         task = tasks.make(problem)
         start, order = tasks.initial(task, seed), tasks.order(task.samples, budget, seed)
         return backends[on].trainer(cell, task, start, len(order), observe), start, order

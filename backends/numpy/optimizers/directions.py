@@ -68,7 +68,7 @@ class Rprop:
         self.spec, self.g = optimizer, g
         self.s, self.sign = memory.state(g, optimizer.lr), memory.state(g)
         self.agrees, self.factor = memory.scratch(g), memory.scratch(g)
-        self.moved = np.empty(g.shape, np.bool_)
+        self.moved = np.empty_like(g, np.bool_)
 
     def __call__(self, eta: float, t: int) -> Array:
         o, g, s, sign, agrees, factor = self.spec, self.g, self.s, self.sign, self.agrees, self.factor
@@ -81,9 +81,12 @@ class Rprop:
         np.add(factor, 1, out=factor)
         np.multiply(s, factor, out=s)
         # The first sizes may lie beyond the limits, which hold only where a sign has been compared.
-        moved = True if o.smallest <= o.lr <= o.largest else np.not_equal(agrees, 0, out=self.moved)
-        np.maximum(s, o.smallest, out=s, where=moved)
-        np.minimum(s, o.largest, out=s, where=moved)
+        first_within = o.smallest <= o.lr <= o.largest
+        held = s if first_within else factor
+        np.maximum(s, o.smallest, out=held)
+        np.minimum(held, o.largest, out=held)
+        if not first_within:
+            np.copyto(s, held, where=np.not_equal(agrees, 0, out=self.moved))
         np.minimum(agrees, 0, out=agrees)
         np.add(agrees, 1, out=agrees)
         np.multiply(sign, agrees, out=sign)

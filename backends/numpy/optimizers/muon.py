@@ -79,8 +79,8 @@ class NewtonSchulz:
         self.iterations, self.eps = iterations, eps
         short, long = sorted(like.shape)
         self.tall = like.shape[0] > like.shape[1]
-        self.x, self.product = (np.empty((short, long), like.dtype) for _ in range(2))
-        self.gram, self.polynomial = (np.empty((short, short), like.dtype) for _ in range(2))
+        self.x, self.product = (np.empty((short, long), like.dtype, like=like) for _ in range(2))
+        self.gram, self.polynomial = (np.empty((short, short), like.dtype, like=like) for _ in range(2))
         self.diagonal = self.polynomial.reshape(-1)[:: short + 1]
 
     def __call__(self, m: Array) -> Array:

@@ -69,7 +69,7 @@ class Adafactor:
         views = list(g.views.values())
         kinds = [Factored if optimizer.factored and view.ndim >= 2 else Whole for view in views]
         ends = np.cumsum([kind.size(view) for kind, view in zip(kinds, views, strict=True)])
-        self.now, self.inverse = np.zeros((2, ends[-1]), g.vector.dtype)
+        self.now, self.inverse = np.zeros((2, int(ends[-1])), g.vector.dtype, like=g.vector)
         self.averaged = memory.state(self.now)
         squares, *buffers = (
             g.split(self.square),
@@ -130,8 +130,8 @@ class Factored:
             (vector[: math.prod(rows)].reshape(rows), vector[math.prod(rows) :].reshape(*others, outputs))
             for vector in (now, averaged, inverse)
         )
-        self.over_rows, self.over_columns = (np.full(n, 1 / n, g.dtype) for n in (inputs, outputs))
-        self.level = np.empty((*others, 1), g.dtype)
+        self.over_rows, self.over_columns = (np.full_like(g, 1 / n, shape=n) for n in (inputs, outputs))
+        self.level = np.empty((*others, 1), g.dtype, like=g)
 
     @staticmethod
     def size(g: Array) -> int:

@@ -56,11 +56,11 @@ def timed(name):
 
 
 @pytest.fixture
-def runs(backend, name):
+def runs(backend, name, device):
     """Whether a backend runs a cell in a mode; else it says why, and its default runs."""
 
     def runs(problem, recipe, budget, mode, implementation="exact"):
-        cell = Cell(problem, recipe, budget, name, implementation, precision="float64", mode=mode)
+        cell = Cell(problem, recipe, budget, name, implementation, device, "float64", mode)
         try:
             backend.plan(cell, ("weight", "bias"))
         except Unsupported as refused:
