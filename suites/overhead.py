@@ -1,7 +1,7 @@
 """What the harness's own loop costs: steps through a trainer against a raw expert loop, interleaved in one run.
 
-``python -m suites.overhead`` measures all four frameworks, each in a process of its own with one thread, on a
-perceptron, a convolutional network, an LSTM and a transformer on the digits, batch 32, Adam as shipped, float32, and
+``python -m suites.overhead`` measures all four frameworks, each in a process of its own with one thread on one core, on
+a perceptron, a convolutional network, an LSTM and a transformer on the digits, batch 32, Adam as shipped, float32, and
 prints the median ratio with its 95 % interval. The two loops see the same samples in the same order; that their losses
 agree is checked before anything is timed. NumPy has a raw loop of the perceptron only: of the others, the step time.
 """
@@ -19,6 +19,7 @@ from collections.abc import Callable
 import numpy as np
 
 from harness import registry
+from harness.measure.cores import Cores
 from harness.problems import task as tasks
 from harness.problems.catalogue import case
 from harness.spec.cell import Budget, Cell
@@ -47,15 +48,18 @@ def measure(backend: str, architecture: str, pairs: int) -> dict[str, float]:
     """Seconds a step of both loops and the ratio of harness to raw, in this process."""
     problem = case(ARCHITECTURES[architecture]).problem
     cell = Cell(problem, RECIPE, Budget(steps=STEPS), backend, implementation="shipped")
+    cores = Cores(threads=1)
     task = tasks.make(problem)
     start, order = tasks.initial(task, 0), tasks.order(task.samples, cell.budget, 0)
     trainer = registry.find(backend).open(1).trainer(cell, task, start, STEPS, observe=False)
     part, loop = task.parts["training"], importlib.import_module(f"suites.raw.{backend}_loop")
     if architecture not in loop.ARCHITECTURES:
         trainer.train(order)
+        cores.hold()
         return {"harness_seconds": float(np.median([_clock(trainer.train, order) / STEPS for _ in range(pairs)]))}
     raw = loop.make(architecture, part.x, part.y, start)
     np.testing.assert_allclose(trainer.train(order).loss[:50], raw(order)[:50], rtol=1e-3)
+    cores.hold()  # as timed workers are
     ratios, ours, theirs = [], [], []
     for pair in range(pairs):
         first, second = (trainer.train, raw) if pair % 2 else (raw, trainer.train)
