@@ -30,7 +30,7 @@ def activated(kind: Elementwise, given: Field, start: Start) -> Passed:
     homogeneous = isinstance(kind, Linear | Relu | LeakyRelu)
     exact = homogeneous and given.symmetric
     of = averages(kind, np.clip(given.square, 1e-60, 1e60))
-    there, back = spread.of_activation(of, given.features)
+    there, back = spread.of_activation(of, given.features, start.shocks)
     after = replace(
         given,
         kernel=kernel,
@@ -38,9 +38,9 @@ def activated(kind: Elementwise, given: Field, start: Start) -> Passed:
         gaussian=given.gaussian and isinstance(kind, Linear),
         symmetric=given.symmetric and isinstance(kind, Linear),
         exact=given.exact and exact,
-        sensitivity=mixed((float(of.response), given.sensitivity), (1.0, start.shocks.new(there))),
+        sensitivity=mixed((float(of.response), given.sensitivity), (1.0, there)),
         draw=drawn,
         values=None,
     )
-    below = mixed((float(of.slope_response), given.sensitivity), (1.0, start.shocks.new(back)))
+    below = mixed((float(of.slope_response), given.sensitivity), (1.0, back))
     return Passed(after, lambda g: g * factors, sensitivity=below, exact=exact, slopes=slopes)

@@ -100,7 +100,7 @@ def expected(problem: Network, x: Floats, y: Targets) -> Expected:
     top = start.shocks.new(returned.variance if returned else math.nan)
     g = returned.gradient if returned else nothing(len(end.kernel))
     why = "" if returned else end.why or "the outputs' distribution is not known"
-    seen = list(back(steps, Way(g, top, why, (Part(g),))))
+    seen = list(back(steps, Way(g, top, why, (Part(g),)), start))
     apart = not any(isinstance(place.layer, BatchNorm) for place in places(problem.model, inputs))
     known = {f"{one.name}.{role}": made for one in seen for role, made in _gradients(one, n, start.shocks, apart)}
     names = [place.name for place in places(problem.model, inputs)]

@@ -20,7 +20,7 @@ import numpy as np
 
 from harness.health.elementwise import both
 from harness.problems.data import Floats
-from harness.spec.activations import Elementwise
+from harness.spec.activations import Elementwise, Exponential
 
 ORDERS = 64  # Hermite polynomials that a pair of pre-activations is expanded in
 
@@ -34,12 +34,20 @@ class Averages:
     slope: Floats  # χ = E φ'²
     fourth: Floats  # E φ⁴
     slope_fourth: Floats  # E φ'⁴
+    both: Floats  # E φ²φ'²
     response: Floats  # d ln V/d ln q
     slope_response: Floats  # d ln χ/d ln q
 
 
 def averages(layer: Elementwise, q: Floats) -> Averages:
-    """All of them. The responses by Stein's lemma: 2q·dV/dq = E[(z² − 1)φ²], and likewise of φ'."""
+    """All of them. The responses by Stein's lemma: 2q·dV/dq = E[(z² − 1)φ²], and likewise of φ'.
+
+    The exponential's are known, E e^(k√q z) = e^(k²q/2), and lie far out, where no panel is.
+    """
+    if isinstance(layer, Exponential):
+        with np.errstate(over="ignore"):
+            square, mean, fourth = np.exp(2 * q), np.exp(q / 2), np.exp(8 * q)
+        return Averages(square, mean, square, fourth, fourth, fourth, 2 * q, 2 * q)
     z, weights = nodes()
     with np.errstate(all="ignore"):
         value, slope = both(layer, np.sqrt(np.asarray(q))[..., None] * z)
@@ -52,6 +60,7 @@ def averages(layer: Elementwise, q: Floats) -> Averages:
             chi,
             squares**2 @ weights,
             slopes**2 @ weights,
+            squares * slopes @ weights,
             squares @ bend / (2 * v),
             slopes @ bend / (2 * chi),
         )

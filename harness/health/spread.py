@@ -5,7 +5,8 @@ pre-activations is a chi-squared variable, of relative variance 2/n, and so on. 
 the change of the logarithm by a shock of 1, so that Var ln‖·‖² = Σ variance·sensitivity² (Hanin & Nica 2020 for ReLU,
 where all sensitivities are 1 and a layer has 5/n).
 
-Shocks are those of one sample at one place. A sum over samples and places has at most that variance: it is the mean of
+All this is of first order in 1/width: where a spread comes near 1, the true one is larger by a tenth or two. Shocks
+are those of one sample at one place. A sum over samples and places has at most that variance: it is the mean of
 terms that are at most fully correlated.
 """
 
@@ -59,13 +60,22 @@ def of_weights(initialisation: Initialisation, inputs: int, outputs: int) -> tup
             return 2 / outputs, 2 / inputs
 
 
-def of_activation(of: Averages, units: int) -> tuple[float, float]:
-    """Relative variances that an activation adds to Σφ² and to Σφ'²δ² beyond what ‖h‖² explains.
+def of_sum(share: float, units: int) -> float:
+    """Relative variance of ‖x + f‖² by 2⟨x, f⟩, x and f independent, s the share of f's square: 4s(1 − s)/n."""
+    return 4 * share * (1 - share) / units
 
-    (E φ⁴/V² − 1 − 2r²)/n: the variance of Σφ² less what its regression on ‖h‖² explains, r = d ln V/d ln q. And
-    (3(E φ'⁴/χ² − 1) − 2r'²)/n, as δ² is a squared Gaussian, E δ⁴ = 3(E δ²)². ReLU has (3 + 3)/n; with the 2/n of the
-    weights before, that is the 5/n of Hanin & Nica 2020 either way.
+
+def of_activation(of: Averages, units: int, shocks: Shocks) -> tuple[Sensitivity, Sensitivity]:
+    """What an activation adds to ln Σφ² and to ln Σφ'²δ², beyond what ‖h‖² explains.
+
+    Variances (E φ⁴/V² − 1 − 2r²)/n, that of Σφ² less what its regression on ‖h‖² explains, r = d ln V/d ln q; and
+    (3(E φ'⁴/χ² − 1) − 2r'²)/n, as δ² is a squared Gaussian, E δ⁴ = 3(E δ²)². They are of the same units: their
+    covariance is (E φ²φ'²/(Vχ) − 1 − 2rr')/n. ReLU has 3/n, 3/n and 1/n; with the 2/n of the weights before, that is
+    the 5/n of Hanin & Nica 2020 either way.
     """
-    forward = of.fourth / of.square**2 - 1 - 2 * of.response**2
-    back = 3 * (of.slope_fourth / of.slope**2 - 1) - 2 * of.slope_response**2
-    return max(float(forward), 0.0) / units, max(float(back), 0.0) / units
+    r, s = float(of.response), float(of.slope_response)
+    forward = max(float(of.fourth / of.square**2) - 1 - 2 * r * r, 0.0)
+    back = max(3 * (float(of.slope_fourth / of.slope**2) - 1) - 2 * s * s, 0.0)
+    share = (float(of.both / (of.square * of.slope)) - 1 - 2 * r * s) / forward if forward > 1e-9 else 0.0
+    there = shocks.new(forward / units)
+    return there, mixed((share, there), (1.0, shocks.new(max(back - share**2 * forward, 0.0) / units)))

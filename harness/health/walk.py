@@ -10,7 +10,7 @@ import numpy as np
 
 from harness.health.field import Draw, Field, Passed, Start, moments, nothing, together
 from harness.health.passing import passed
-from harness.health.spread import Sensitivity, mixed
+from harness.health.spread import Sensitivity, mixed, of_sum
 from harness.problems.data import Floats
 from harness.spec.architecture import Place, names, output_shape, parameters
 from harness.spec.layers import Layer, Residual, Shape
@@ -77,7 +77,7 @@ def forward(model: tuple[Layer, ...], inputs: Shape, within: str, given: Field, 
         place = Place(name, layer, inputs, "")
         if isinstance(layer, Residual):
             inner = forward(layer.layers, inputs, name, given, start)
-            step = Step(place, given, _added(given, inner), inner)
+            step = Step(place, given, _added(given, inner, start), inner)
         else:
             step = Step(place, given, passed(place, given, start))
         steps.append(step)
@@ -85,12 +85,13 @@ def forward(model: tuple[Layer, ...], inputs: Shape, within: str, given: Field, 
     return tuple(steps)
 
 
-def _added(given: Field, inner: tuple[Step, ...]) -> Passed:
+def _added(given: Field, inner: tuple[Step, ...], start: Start) -> Passed:
     """y = x + f(x), where the features of f(x) know of x by its second moments only: E[x·f] = E x·E f."""
     f = inner[-1].passed.after
     fresh = any(own_parameters(step.place) for step in inner)
     cross = np.outer(given.mean, f.mean)
     share = f.square / (given.square + f.square)
+    crossing = start.shocks.new(of_sum(share, given.features))
     after = Field(
         given.samples,
         given.shape,
@@ -98,7 +99,7 @@ def _added(given: Field, inner: tuple[Step, ...]) -> Passed:
         given.mean + f.mean,
         gaussian=given.gaussian and f.gaussian,
         exact=given.exact and f.exact and f.symmetric,
-        sensitivity=mixed((1 - share, given.sensitivity), (share, f.sensitivity)),
+        sensitivity=mixed((1 - share, given.sensitivity), (share, f.sensitivity), (1.0, crossing)),
         draw=together(given.draw, f.draw) if fresh else None,
         why=given.why or f.why or ("" if fresh else INDEPENDENT),
     )
@@ -106,13 +107,13 @@ def _added(given: Field, inner: tuple[Step, ...]) -> Passed:
     return Passed(after, lambda g: g, exact=exact, why="" if fresh else INDEPENDENT)
 
 
-def back(steps: tuple[Step, ...], way: Way) -> Iterator[Seen]:
+def back(steps: tuple[Step, ...], way: Way, start: Start) -> Iterator[Seen]:
     """From the last layer to the first; a residual's own after it."""
     for step in reversed(steps):
         above = way
         if step.inner:
-            inside = list(back(step.inner, above))
-            way = _joined(step, above, inside[-1].below)
+            inside = list(back(step.inner, above, start))
+            way = _joined(step, above, inside[-1].below, start)
             yield Seen(step, above, way, way.total(step.given) / above.total(step.passed.after))
             yield from inside
             continue
@@ -158,11 +159,12 @@ def _gain(step: Step, above: Floats, below: Floats) -> float:
     return step.given.features * float(np.trace(below)) / (step.passed.after.features * float(np.trace(above)))
 
 
-def _joined(step: Step, above: Way, inner: Way) -> Way:
+def _joined(step: Step, above: Way, inner: Way, start: Start) -> Way:
     """δ below a residual: δ above, and what has come back through its layers; on average orthogonal."""
     both = above.gradient + inner.gradient
     share = float(np.trace(inner.gradient)) / float(np.trace(both))
-    parts = mixed((1 - share, above.sensitivity), (share, inner.sensitivity))
+    crossing = start.shocks.new(of_sum(share, step.given.features))
+    parts = mixed((1 - share, above.sensitivity), (share, inner.sensitivity), (1.0, crossing))
     why = above.why or inner.why or step.passed.why
     if step.passed.why:
         both = nothing(len(both))
