@@ -80,7 +80,10 @@ def _summed(a: Floats, b: Floats, c: Floats) -> Floats:
 
 
 def _correlations(kernel: Floats, left: Floats, right: Floats) -> tuple[Floats, Floats]:
-    """c = K/√(KₐₐKᵦᵦ), and that root. A signal that is zero is correlated with nothing."""
+    """c = K/√(KₐₐKᵦᵦ), and that root. A signal that is zero is correlated with nothing.
+
+    What rounding leaves below c = 1 is 1: arccos would make its square root of it.
+    """
     size = np.outer(np.sqrt(left), np.sqrt(right))
     c = np.divide(kernel, size, out=np.zeros_like(kernel), where=size != 0)
-    return np.clip(c, -1, 1), size
+    return np.where(np.abs(c) > 1 - 1e-14, np.sign(c), c), size

@@ -18,13 +18,12 @@ def frozen(weights: Floats, steps: Floats, precision: Precision) -> np.ndarray[t
     move (Δ = 0) is not frozen but at rest.
     """
     w = weights.astype(precision)
-    same: np.ndarray[tuple[int, ...], np.dtype[np.bool_]] = w - steps.astype(precision) == w
-    return same & (steps != 0)
+    return np.asarray(np.equal(w - steps.astype(precision), w) & np.not_equal(steps, 0), dtype=np.bool_)
 
 
 def half_ulp(weights: Floats, precision: Precision) -> Floats:
     """Half the distance from each |w| to the next larger number."""
-    return np.spacing(np.abs(weights).astype(precision)).astype(np.float64) / 2
+    return np.asarray(np.spacing(np.abs(weights).astype(precision)), dtype=np.float64) / 2
 
 
 def unit(precision: Precision) -> float:

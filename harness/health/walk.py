@@ -90,7 +90,7 @@ def _added(given: Field, inner: tuple[Step, ...], start: Start) -> Passed:
     f = inner[-1].passed.after
     fresh = any(own_parameters(step.place) for step in inner)
     cross = np.outer(given.mean, f.mean)
-    share = f.square / (given.square + f.square)
+    share = float(np.float64(f.square) / (given.square + f.square))
     crossing = start.shocks.new(of_sum(share, given.features))
     after = Field(
         given.samples,
@@ -114,7 +114,7 @@ def back(steps: tuple[Step, ...], way: Way, start: Start) -> Iterator[Seen]:
         if step.inner:
             inside = list(back(step.inner, above, start))
             way = _joined(step, above, inside[-1].below, start)
-            yield Seen(step, above, way, way.total(step.given) / above.total(step.passed.after))
+            yield Seen(step, above, way, _gain(step, above.gradient, way.gradient))
             yield from inside
             continue
         way = _below(step, above)
@@ -156,13 +156,13 @@ def _times(one: Draw, other: Draw | None) -> Draw:
 
 
 def _gain(step: Step, above: Floats, below: Floats) -> float:
-    return step.given.features * float(np.trace(below)) / (step.passed.after.features * float(np.trace(above)))
+    return float(step.given.features * np.trace(below) / (step.passed.after.features * np.trace(above)))
 
 
 def _joined(step: Step, above: Way, inner: Way, start: Start) -> Way:
     """δ below a residual: δ above, and what has come back through its layers; on average orthogonal."""
     both = above.gradient + inner.gradient
-    share = float(np.trace(inner.gradient)) / float(np.trace(both))
+    share = float(np.trace(inner.gradient) / np.trace(both))
     crossing = start.shocks.new(of_sum(share, step.given.features))
     parts = mixed((1 - share, above.sensitivity), (share, inner.sensitivity), (1.0, crossing))
     why = above.why or inner.why or step.passed.why
