@@ -91,14 +91,14 @@ def of_data(x: Floats) -> Field:
     return Field(len(x), x.shape[1:], kernel, rows.mean(axis=1), draw=lambda: rows.T, values=x)
 
 
-def gaussian(kernel: Floats, seed: int) -> Draw:
-    """Features of covariance K."""
+def gaussian(kernel: Floats, seed: int, channels: int | None = None) -> Draw:
+    """Features of covariance K, so many; if left out, as many as the numbers allow."""
+    channels = channels or min(-(-NUMBERS // len(kernel)), CHANNELS)
 
     @functools.cache
     def draw() -> Floats:
         if not np.isfinite(kernel).all() or not kernel.any():
-            return kernel[:1] * 1.0
-        channels = min(-(-NUMBERS // len(kernel)), CHANNELS)
+            return np.repeat(kernel[:1], channels, axis=0)
         z = np.random.default_rng([seed, len(kernel)]).standard_normal((channels, len(kernel)))
         return np.asarray(z @ np.linalg.cholesky(kernel + np.eye(len(kernel)) * JITTER * np.trace(kernel)).T)
 

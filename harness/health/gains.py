@@ -19,7 +19,7 @@ from harness.health.spread import Shocks, mixed
 from harness.health.walk import Part, Seen, Way, back, forward, own_parameters
 from harness.problems.data import Floats, Targets
 from harness.spec.architecture import outputs, parameters, places
-from harness.spec.layers import BatchNorm, Shape, SimpleRNN
+from harness.spec.layers import GRU, LSTM, Attention, BatchNorm, Shape, SimpleRNN
 from harness.spec.losses import Loss, times_mean
 from harness.spec.problem import Network
 
@@ -139,8 +139,8 @@ def _gradients(seen: Seen, n: int, shocks: Shocks, apart: bool) -> Iterator[tupl
     step = seen.step
     products = step.passed.gradients(seen.above.gradient)
     parts = [step.given.sensitivity, seen.above.sensitivity]
-    if isinstance(step.place.layer, SimpleRNN):
-        parts.append(step.passed.sensitivity)  # its weights are in the middle of it
+    if isinstance(step.place.layer, SimpleRNN | LSTM | GRU | Attention):
+        parts.append(step.passed.sensitivity)  # weights in the middle of it
     spread = shocks.deviation(mixed(*((1.0, part) for part in parts)))
     for role in own_parameters(step.place):
         matrix = products.get(role, np.array([[math.nan]]))

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from harness.health import linear, maximum, normalisation, places, recurrence
+from harness.health import attending, linear, maximum, normalisation, places, recurrence
 from harness.health.activation import activated
 from harness.health.field import Draw, Field, Passed, Start, unknown
 from harness.health.spread import mixed
@@ -33,9 +33,6 @@ from harness.spec.layers import (
     SimpleRNN,
 )
 
-GATED = "gates multiply states, and no closed form of that limit is known"
-ATTENDING = "a softmax of scores is neither linear nor elementwise: only E y² ≤ that of one value is known"
-
 
 def passed(place: Place, given: Field, start: Start) -> Passed:
     """A batch through one layer that is no residual."""
@@ -59,9 +56,11 @@ def passed(place: Place, given: Field, start: Start) -> Passed:
             return normalisation.by_batch(given, given.draw, eps)
         case LayerNorm(eps=eps):
             return normalisation.by_features(given, eps, start.seed)
-        case SimpleRNN() as kind:
+        case SimpleRNN() | LSTM() | GRU() as kind if np.isfinite(given.kernel).all():
             return recurrence.recurrent(place, kind, given, start)
-        case LSTM() | GRU() | Attention() | Softmax() | BatchNorm() | Residual():
+        case Attention() as kind if np.isfinite(given.kernel).all():
+            return attending.attended(place, kind, given, start)
+        case SimpleRNN() | LSTM() | GRU() | Attention() | Softmax() | BatchNorm() | Residual():
             return _without_theory(place, given)
         case kind:
             return activated(kind, given, start)
@@ -95,10 +94,6 @@ def _dropped(given: Field, rate: float, start: Start) -> Passed:
 def _without_theory(place: Place, given: Field) -> Passed:
     kind = place.layer
     match kind:
-        case LSTM() | GRU():
-            why = GATED
-        case Attention():
-            why = ATTENDING
         case Softmax():
             why = "its features depend on each other"
         case MaxPool() if given.draw is not None:

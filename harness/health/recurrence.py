@@ -1,102 +1,163 @@
-"""A simple RNN through time: one wide layer for each time step, all with the same weights (Yang 2019).
+"""Recurrent layers at their start, by drawing some of their own width.
 
-The covariance of two pre-activations, of samples a and b at times t and u, is made of the inputs there and of the
-states one step before, and back of the gradients one step later: the weights are shared, so times stay correlated.
+The same weights act at all times, and gates multiply states: in the limit of infinite width averages converge (Yang
+2019), but for LSTM and GRU no closed form is known, and for none how far a draw of one width may lie from them. So
+layers are drawn as they will be, with their own initialisation; their inputs are Gaussian with the right K, and so is
+the δ that comes back. Averages over all units of all draws err by 1/√units; spreads are those from draw to draw. (That
+a spread of inputs moves states less than in proportion, and slopes at all, is left out.)
 """
 
-import math
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
+from scipy.special import expit
 
-from harness.health import places
-from harness.health.field import Field, Passed, Start
-from harness.health.mean_field import averages
-from harness.health.pairs import between
-from harness.health.spread import Sensitivity
+from harness.health import places, spread
+from harness.health.field import Field, Passed, Start, gaussian, moments
+from harness.health.spread import mixed
 from harness.health.weights import variance
 from harness.problems.data import Floats
-from harness.spec.activations import Elementwise, Relu, Tanh
-from harness.spec.architecture import Place, output_shape, parameters
-from harness.spec.layers import SimpleRNN
+from harness.problems.initialise import start as drawn_weight
+from harness.spec.architecture import GATES, Place, output_shape, parameters
+from harness.spec.layers import GRU, LSTM, Recurrent, SimpleRNN
+
+DRAWS, OF_WIDE = 16, 6  # layers; of those wider than 128, whose spread is small
 
 
-class Unrolled(NamedTuple):
-    """Over samples × times, times in order within each sample."""
+class Layers(NamedTuple):
+    """Drawn ones. Arrays of one time are (gates, draws, samples, units)."""
 
-    states: Floats  # E[h h'] of one unit
-    slopes: Floats  # E[φ'φ'] of one unit
-    before: Floats  # ``states`` one step earlier: 0 at the first time
-    kernel: Floats  # of the pre-activations; below the diagonal only
+    kind: Recurrent
+    driven: Floats  # xW + b, (time, gates, draws, samples, units)
+    weights: Floats  # U, (gates, draws, units, units)
 
 
-def recurrent(place: Place, kind: SimpleRNN, given: Field, start: Start) -> Passed:
-    """h ← φ(xW + hU + b), and back through time."""
-    n, times, units = given.samples, given.places, kind.units
-    weight, recurrent, _ = parameters((kind,), place.inputs).values()
-    of_inputs = variance(start.weights, weight.shape, weight.fans)
-    of_states = units * variance(start.recurrent, recurrent.shape, recurrent.fans)
-    phi = Tanh() if kind.activation == "tanh" else Relu()
+class Moment(NamedTuple):
+    """One time step, kept for the way back."""
+
+    h: Floats  # before it, (draws, samples, units)
+    c: Floats
+    gates: Floats  # after σ, tanh or ReLU
+    more: Floats  # tanh of an LSTM's new c; what a GRU's candidate gets from the state
+
+
+def recurrent(place: Place, kind: Recurrent, given: Field, start: Start) -> Passed:
+    """The last state or all, and back through time."""
+    n, times, units, gates = given.samples, given.places, kind.units, GATES[type(kind)]
+    draws = DRAWS if units <= 128 else OF_WIDE
+    found = {name.rpartition(".")[2]: p for name, p in parameters((kind,), place.inputs).items()}
+    each = variance(start.weights, found["weight"].shape, found["weight"].fans)
     seen = given.features * given.kernel
-    unrolled = unroll(phi, of_inputs * seen, of_states, times)
+    drawn = gaussian(each * seen, start.seed, gates * draws * units)().reshape(gates, draws, units, n, times)
+    driven = np.moveaxis(drawn, (4, 0, 1, 3, 2), (0, 1, 2, 3, 4)).copy()
+    if isinstance(kind, LSTM):
+        driven[:, 1] += kind.forget_bias
+    rng = np.random.default_rng(start.seed)
+    cut = [np.split(drawn_weight(found["recurrent"], start.recurrent, rng), gates, axis=1) for _ in range(draws)]
+    layers = Layers(kind, driven, np.swapaxes(np.array(cut), 0, 1))
+    steps = list(_states(layers))
+    states = np.stack([step.h for step in steps])  # before each time, and after the last
+    before, after = _features(states[:-1]), _features(states[1:])
     last = places.offsets(np.array([[times - 1]]), times, n)
-    kernel = unrolled.states if kind.sequences else places.forward(last, unrolled.states)
-    mean = averages(phi, np.diag(unrolled.kernel)).mean
-    after = Field(
-        n,
-        output_shape(kind, place.inputs),
-        kernel,
-        mean if kind.sequences else last[0] @ mean,
-        exact=False,
-        sensitivity=_tied(start),
-        why=given.why,
-    )
+    given_out = after if kind.sequences else np.asarray((last[0] @ after.T).T)
+    kernel, mean = moments(given_out)
+    kept = [before] * gates
+    if isinstance(kind, GRU) and kind.reset == "before":  # its candidate sees rh
+        kept[2] = _features(np.stack([step.gates[0] * step.h for step in steps[:-1]]))
 
-    def of_pre(g: Floats) -> Floats:
-        return back(unrolled.slopes, g if kind.sequences else places.back(last, g), of_states, times)
+    def back(g: Floats) -> tuple[Floats, Floats]:
+        """∂L/∂(xW) and ∂L/∂(hU) of drawn layers: (gates · draws · units, samples × time)."""
+        above = g if kind.sequences else places.back(last, g)
+        delta = gaussian(above, start.seed + 1, draws * units)().reshape(draws, units, n, times)
+        of_x, of_h = _back(layers, steps, np.moveaxis(delta, (3, 0, 2, 1), (0, 1, 2, 3)))
+        return _features(of_x), _features(of_h)
 
     def gradients(g: Floats) -> dict[str, Floats]:
-        d = units * of_pre(g)
-        return {"weight": seen * d, "recurrent": units * unrolled.before * d, "bias": d}
+        each_x, each_h = ([units * moments(gate)[0] for gate in np.split(of, gates)] for of in back(g))
+        of_x, of_h = np.asarray(sum(each_x)), np.asarray(sum(each_h))
+        of_u = np.asarray(sum(units * moments(h)[0] * of for h, of in zip(kept, each_h, strict=True)))
+        made = {"weight": seen * of_x, "recurrent": of_u, "bias": of_x, "recurrent_bias": of_h}
+        return {role: made[role] for role in found}
 
-    return Passed(after, lambda g: of_inputs * units * of_pre(g), gradients, _tied(start))
-
-
-def _tied(start: Start) -> Sensitivity:
-    """Weights that are the same at all times fluctuate together: how far is not derived here."""
-    return start.shocks.new(math.nan)
-
-
-def unroll(layer: Elementwise, driven: Floats, recurrent: float, times: int) -> Unrolled:
-    """From the part of K that inputs make, and units·Var(recurrent weights)."""
-    m = len(driven)
-    states, slopes, before, kernel = np.zeros((m, m)), np.zeros((m, m)), np.zeros((m, m)), driven.copy()
-    at = np.arange(m).reshape(-1, times)
-    for t in range(times):
-        now, past = at[:, t], at[:, : t + 1].ravel()
-        if t:
-            before[np.ix_(now, at[:, 1 : t + 1].ravel())] = states[np.ix_(now - 1, at[:, :t].ravel())]
-        rows = np.ix_(now, past)
-        kernel[rows] += recurrent * before[rows]
-        found = between(layer, kernel[rows], kernel[now, now], kernel[past, past])
-        for of, whole in zip(found, (states, slopes), strict=True):
-            whole[rows] = of
-            whole[np.ix_(past, now)] = of.T
-    before = np.where(before, before, before.T)
-    return Unrolled(states, slopes, before, kernel)
+    made = Field(n, output_shape(kind, place.inputs), kernel, mean, exact=False, draw=lambda: given_out, why=given.why)
+    there = start.shocks.new(_variance(given_out, 1, draws))
+    made = replace(made, sensitivity=mixed((1.0, given.sensitivity), (1.0, there)))
+    even, _ = back(np.eye(len(kernel)))
+    of_states, of_weights = _variance(even, gates, draws), spread.of_weights(start.weights, given.features, units)[1]
+    below = mixed((1.0, start.shocks.new(of_states)), (1.0, start.shocks.new(of_weights)))
+    return Passed(made, lambda g: each * gates * units * moments(back(g)[0])[0], gradients, below)
 
 
-def back(slopes: Floats, gradient: Floats, recurrent: float, times: int) -> Floats:
-    """G of the pre-activations: of the outputs' and, from the step after, recurrent·G; times φ'φ'."""
-    found = np.zeros_like(slopes)
-    for _ in range(times):
-        found = slopes * (gradient + recurrent * _earlier(found, times))
-    return found
+def _states(layers: Layers) -> Iterator[Moment]:
+    """Each time's, and one more with the state after the last."""
+    kind, u = layers.kind, layers.weights
+    h = c = np.zeros(layers.driven.shape[2:])
+    for x in layers.driven:
+        match kind:
+            case SimpleRNN():
+                z = x + h @ u
+                made = np.tanh(z) if kind.activation == "tanh" else np.maximum(z, 0)
+                yield Moment(h, c, made, made)
+                h = made[0]
+            case LSTM():
+                i, f, g, o = x + h @ u
+                i, f, g, o = expit(i), expit(f), np.tanh(g), expit(o)
+                new = f * c + i * g
+                yield Moment(h, c, np.stack([i, f, g, o]), np.tanh(new))
+                h, c = o * np.tanh(new), new
+            case GRU():
+                r, z = expit(x[:2] + h @ u[:2])
+                after = kind.reset == "after"
+                more = h @ u[2] if after else (r * h) @ u[2]
+                candidate = np.tanh(x[2] + (r * more if after else more))
+                yield Moment(h, c, np.stack([r, z, candidate]), more)
+                h = (1 - z) * candidate + z * h
+    yield Moment(h, c, h, h)
 
 
-def _earlier(gradient: Floats, times: int) -> Floats:
-    """What stands at times (t + 1, u + 1), at (t, u); behind the last time there is nothing."""
-    blocks = gradient.reshape(-1, times, len(gradient) // times, times)
-    moved = np.zeros_like(blocks)
-    moved[:, :-1, :, :-1] = blocks[:, 1:, :, 1:]
-    return moved.reshape(gradient.shape)
+def _back(layers: Layers, steps: list[Moment], delta: Floats) -> tuple[Floats, Floats]:
+    """∂L/∂(xW) and ∂L/∂(hU), as ``driven``, from δ of the state after each time."""
+    kind, turned = layers.kind, np.swapaxes(layers.weights, 2, 3)
+    of_x, of_u = np.empty_like(layers.driven), np.empty_like(layers.driven)
+    of_h = of_c = np.zeros_like(delta[0])
+    for t in reversed(range(len(delta))):
+        of_h = of_h + delta[t]
+        h, c, gates, more = steps[t]
+        match kind:
+            case SimpleRNN():
+                of_x[t] = of_u[t] = of_h * (1 - gates**2 if kind.activation == "tanh" else gates > 0)
+                of_h = of_u[t][0] @ turned[0]
+            case LSTM():
+                i, f, g, o = gates
+                of_c = of_c + of_h * o * (1 - more**2)
+                of_x[t] = of_u[t] = [
+                    of_c * g * i * (1 - i),
+                    of_c * c * f * (1 - f),
+                    of_c * i * (1 - g**2),
+                    of_h * more * o * (1 - o),
+                ]
+                of_h, of_c = np.sum(of_u[t] @ turned, axis=0), of_c * f
+            case GRU():
+                r, z, candidate = gates
+                after = kind.reset == "after"
+                of_n = of_h * (1 - z) * (1 - candidate**2)
+                through = (of_n * r if after else of_n) @ turned[2]
+                of_r = (of_n * more if after else through * h) * r * (1 - r)
+                of_x[t] = of_u[t] = [of_r, of_h * (h - candidate) * z * (1 - z), of_n]
+                of_u[t, 2] = of_n * r if after else of_n
+                of_h = of_h * z + (through if after else through * r) + np.sum(of_u[t, :2] @ turned[:2], axis=0)
+    return of_x, of_u
+
+
+def _features(states: Floats) -> Floats:
+    """(time, …, samples, units) as draws of features, (… · units, samples × time)."""
+    by_feature = np.moveaxis(np.moveaxis(states, 0, -1), -2, -3)  # (…, units, samples, time)
+    return np.asarray(by_feature.reshape(-1, states.shape[-2] * len(states)))
+
+
+def _variance(features: Floats, gates: int, draws: int) -> float:
+    """Of ln ‖·‖² from drawn layer to drawn layer."""
+    squares = np.sum(features**2, axis=1).reshape(gates, draws, -1).sum(axis=(0, 2))
+    return float(np.var(np.log(squares), ddof=1))
