@@ -153,19 +153,24 @@ def pulse(tmp_path_factory):
     return DataSet(str(path), scaling="none")
 
 
-def test_a_linear_rnn_multiplies_a_gradient_by_its_radius_at_each_time(make, pulse):
-    """States are positive, so ReLU is linear; U = ρQ, Q a permutation: ‖δ₀‖ = ρ^(T − 1)‖δ_T‖ (Pascanu et al. 2013)."""
-    problem = Network(pulse, (SimpleRNN(6, "relu"), Dense(4)), CrossEntropy())
+def test_a_linear_rnn_multiplies_a_gradient_by_its_matrix_at_each_time(make, pulse):
+    """States are positive, so ReLU is linear; U = ρQ, Q a cycle of all units: δ₀ = (ρQ)^(T − 1)δ_T, and so
+
+    ‖δ₀‖ = ρ^(T − 1)‖δ_T‖ (Pascanu et al. 2013). ∂L/∂W = x₀δ₀ᵀ, and δ_T = V·∂L/∂b of the dense layer xV + b behind it.
+    """
+    problem = Network(pulse, (SimpleRNN(7, "relu"), Dense(4)), CrossEntropy())
     trainer, start, _ = make(problem, STEP, ALONE)
-    x = tasks.make(problem).parts["training"].x[0]
+    x = tasks.make(problem).parts["training"].x[0, 0]
     for radius in (0.9, 1.1):
-        turned = np.roll(np.eye(6), 1, axis=1)
-        w = {**start, "rnn1.recurrent": radius * turned, "rnn1.weight": np.abs(start["rnn1.weight"]) + 0.1}
+        matrix = radius * np.roll(np.eye(7), 1, axis=1)
+        w = {**start, "rnn1.recurrent": matrix, "rnn1.weight": np.abs(start["rnn1.weight"]) + 0.1}
         trainer.reset(w)
         g = trainer.gradients(np.array([0], np.int32))
-        last = np.linalg.norm(w["dense1.weight"] @ g["dense1.bias"])
-        first = np.linalg.norm(g["rnn1.weight"]) / np.linalg.norm(x[0])
-        assert abs(first / last / radius**39 - 1) <= ROUNDING
+        last = w["dense1.weight"] @ g["dense1.bias"]
+        first = np.linalg.matrix_power(matrix, 39) @ last
+        expected = np.outer(x, first)
+        assert np.linalg.norm(g["rnn1.weight"] - expected) <= ROUNDING * np.linalg.norm(expected)
+        assert abs(np.linalg.norm(first) / np.linalg.norm(last) / radius**39 - 1) <= ROUNDING
 
 
 def test_a_chain_of_sigmoids_in_closed_form(make):

@@ -270,6 +270,48 @@ def test_by_hand():
     assert math.isclose(found.gradients["dense2.weight"].square(2), 75, rel_tol=0.05)  # by 20000 draws
 
 
+def test_layers_by_hand():
+    """A pool's windows of four pass δ on to one, or a quarter of it to each; dropout of ½ doubles squares both ways.
+
+    GELU of variance q has the mean q/√(2π(1 + q)). The image itself is of ones: its mean over all places is 1.
+    """
+    x, y = np.ones((2, 64)), np.zeros((2, 10), dtype=int)[:, 0]
+    model = (IMAGE, Conv2D(4, (1, 1)), Gelu(), MaxPool(), AveragePool(), Dropout(0.5), GlobalAveragePool(), Dense(10))
+    layers = expected(Network(DIGITS, model, CrossEntropy(), LECUN), x, y).layers
+    assert math.isclose(layers["conv2d1"].square, 1)
+    assert math.isclose(layers["gelu1"].mean, 1 / math.sqrt(4 * math.pi))
+    assert math.isclose(layers["max_pool1"].gain, 1)
+    assert math.isclose(layers["max_pool1"].square, layers["gelu1"].square, rel_tol=0.03)  # by draws: all places equal
+    assert math.isclose(layers["average_pool1"].gain, 1 / 4)
+    assert math.isclose(layers["dropout1"].gain, 2)
+    assert math.isclose(layers["dropout1"].square, 2 * layers["average_pool1"].square)
+    assert math.isclose(layers["global_average_pool1"].gain, 1 / 4)
+
+
+@pytest.mark.parametrize(
+    "kind", ["convolutions", "a block of a resnet", "residual sigmoids", "attention", "gru", "places"]
+)
+def test_signals_are_as_large_as_expected(kind):
+    """The mean square of what each layer is given, over 16 starts: four errors, and 7 % for draws."""
+    model, initialisation, recurrent = NETWORKS[kind]
+    problem = Network(DIGITS, model, CrossEntropy(), initialisation, recurrent or Orthogonal())
+    task, theory = tasks.make(problem), predicted(problem)
+    seen = {}
+    for seed in range(SEEDS):
+        _, inputs = propagate(model, tasks.initial(task, seed), task.parts["training"].x[:BATCH], Pass())
+        for name, x in inputs.items():
+            seen.setdefault(name, []).append((np.mean(x**2), np.mean(x)))
+    names = [name for name in seen if "." not in name]
+    for before, name in zip(names, names[1:], strict=False):
+        found = theory.layers[before]
+        squares, means = np.transpose(seen[name])
+        error = squares.std() / math.sqrt(SEEDS)
+        assert abs(squares.mean() - found.square) <= 4 * error + 0.07 * found.square, name
+        assert abs(means.mean() - found.mean) <= 4 * means.std() / math.sqrt(SEEDS) + 0.07 * math.sqrt(found.square), (
+            name
+        )
+
+
 def test_zeros_pass_nothing_on():
     problem = Network(DIGITS, (Dense(6), Tanh(), Dense(10)), CrossEntropy(), Zeros())
     found = predicted(problem)
