@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from harness.health import places, spread
-from harness.health.field import Field, Passed, Start, gaussian, of_data, together, unknown
+from harness.health.field import Draw, Field, Passed, Start, gaussian, of_data, together, unknown
 from harness.health.spread import mixed
 from harness.health.weights import variance
 from harness.problems.data import Floats
@@ -54,54 +54,52 @@ def reshaped(place: Place, kind: Flatten | Reshape, given: Field) -> Passed:
     """The same numbers: exact. Places become features, or, of the data itself, features places."""
     shape = output_shape(kind, place.inputs)
     sites = math.prod(shape[:-1])
+    apart = places.offsets(np.arange(max(sites, given.places))[:, None], max(sites, given.places), given.samples)
     if given.values is not None:
         after = of_data(given.values.reshape(given.samples, *shape))
     elif sites == given.places:
         after = replace(given, shape=shape)
     elif sites == 1:
-        maps = places.offsets(np.arange(given.places)[:, None], given.places, given.samples)
-        kernel = places.forward(maps, given.kernel) / given.places
+        kernel = places.forward(apart, given.kernel) / given.places
         mean = given.mean.reshape(given.samples, -1).mean(axis=1)
-        after = replace(given, shape=shape, kernel=kernel, mean=mean, gaussian=False, draw=None)
+        draw = None if given.draw is None else _joined(given.draw, given.samples)
+        after = replace(given, shape=shape, kernel=kernel, mean=mean, gaussian=False, draw=draw)
     else:
         return unknown(given, shape, sites, f"{place.name}: features become places")
     if sites == given.places:
         return Passed(after, lambda g: g, exact=True)
     if sites == 1:
-        spread_out = places.offsets(np.arange(given.places)[:, None], given.places, given.samples)
-        return Passed(after, lambda g: places.back(spread_out, g), exact=True)
-    gathered = places.offsets(np.arange(sites)[:, None], sites, given.samples)
+        return Passed(after, lambda g: places.back(apart, g), exact=True)
     if given.places == 1:
-        return Passed(after, lambda g: places.forward(gathered, g) / sites, exact=True)
-    return Passed(after, lambda g: np.full_like(given.kernel, np.nan), why=f"{place.name}: places are cut")
+        return Passed(after, lambda g: places.forward(apart, g) / sites, exact=True)
+    return Passed(after, lambda g: np.full_like(given.kernel, np.nan), why=f"{place.name}: places are cut anew")
 
 
-def looked_up(place: Place, given: Field, start: Start) -> Passed:
-    """A row of W for each token, or for each place: two are the same row, or independent."""
-    shape = output_shape(place.layer, place.inputs)
-    units, sites = shape[-1], math.prod(shape[:-1])
-    embedding = isinstance(place.layer, Embedding)
-    if embedding:
-        if given.values is None:
-            return unknown(given, shape, sites, "whole numbers are looked up, and these are not the data's")
-        index = given.values.reshape(-1)
-    else:
-        index = np.tile(np.arange(sites), given.samples)
-    same = (index[:, None] == index).astype(float)
-    weight = next(iter(parameters((place.layer,), place.inputs).values()))
-    each = variance(start.weights, weight.shape, weight.fans)
-    rows = gaussian(each * same, start.seed)
-    shock = start.shocks.new(2 / units)
-    size = len(given.kernel)
+def _joined(draw: Draw, samples: int) -> Draw:
+    """Features at each place as so many features."""
+    return functools.cache(lambda: np.moveaxis(draw().reshape(len(draw()), samples, -1), 2, 1).reshape(-1, samples))
 
-    def gradients(g: Floats) -> dict[str, Floats]:
-        return {"weight": units * same * g}
 
-    if embedding:
-        zeros = np.zeros(len(index))
-        after = Field(given.samples, shape, each * same, zeros, True, True, sensitivity=shock, draw=rows)
-        return Passed(after, lambda _: np.zeros((size, size)), gradients, exact=True)
-    share = each / (each + given.square) if each else 0.0
+def embedded(place: Place, kind: Embedding, given: Field, start: Start) -> Passed:
+    """A row of W for each token: that of two is the same, or independent. Whole numbers have no gradient."""
+    shape = output_shape(kind, place.inputs)
+    if given.values is None:
+        why = f"{place.name}: whole numbers are looked up, and these are not the data's"
+        return unknown(given, shape, math.prod(shape[:-1]), why)
+    tokens = given.values.reshape(-1)
+    same, each = _same(tokens), _row(place, start)
+    draw, size = gaussian(each * same, start.seed), len(given.kernel)
+    shock = start.shocks.new(2 / kind.units)
+    zeros = np.zeros(len(tokens))
+    after = Field(given.samples, shape, each * same, zeros, gaussian=True, symmetric=True, sensitivity=shock, draw=draw)
+    return Passed(after, lambda _: np.zeros((size, size)), lambda g: {"weight": kind.units * same * g}, exact=True)
+
+
+def placed(place: Place, given: Field, start: Start) -> Passed:
+    """x plus a row of W for each place: that of two samples is the same."""
+    same, each = _same(np.tile(np.arange(given.places), given.samples)), _row(place, start)
+    rows, shock = gaussian(each * same, start.seed), start.shocks.new(2 / given.features)
+    share = float(np.float64(each) / (each + given.square))
     after = replace(
         given,
         kernel=given.kernel + each * same,
@@ -109,7 +107,17 @@ def looked_up(place: Place, given: Field, start: Start) -> Passed:
         draw=together(given.draw, rows),
         values=None,
     )
-    return Passed(after, lambda g: g, gradients, exact=True)
+    return Passed(after, lambda g: g, lambda g: {"weight": given.features * same * g}, exact=True)
+
+
+def _same(index: Floats) -> Floats:
+    return np.asarray(np.equal.outer(index, index), dtype=np.float64)
+
+
+def _row(place: Place, start: Start) -> float:
+    """The variance of one weight of a row."""
+    weight = next(iter(parameters((place.layer,), place.inputs).values()))
+    return variance(start.weights, weight.shape, weight.fans)
 
 
 def averaged(place: Place, given: Field, start: Start) -> Passed:

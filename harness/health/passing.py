@@ -41,8 +41,10 @@ def passed(place: Place, given: Field, start: Start) -> Passed:
             return linear.weighted(place, kind, given, start)
         case Flatten() | Reshape() as kind:
             return linear.reshaped(place, kind, given)
-        case Embedding() | Position():
-            return linear.looked_up(place, given, start)
+        case Embedding() as kind:
+            return linear.embedded(place, kind, given, start)
+        case Position():
+            return linear.placed(place, given, start)
         case AveragePool() | GlobalAveragePool():
             return linear.averaged(place, given, start)
         case MaxPool() as kind:

@@ -7,6 +7,7 @@ import pytest
 
 from backends.reference.layers import Pass, backpropagate, propagate
 from harness import registry
+from harness.health.dead import born_dead
 from harness.health.gains import expected
 from harness.problems import task as tasks
 from harness.problems.initialise import start
@@ -120,6 +121,11 @@ NETWORKS = {
         HE,
         None,
     ),
+    "flat": (
+        (IMAGE, Conv2D(24, strides=(2, 2)), Flatten(), BatchNorm(), Relu(), Dense(WIDTH), Tanh(), Dense(10)),
+        HE,
+        None,
+    ),
     "places": ((ROWS, Dense(WIDTH), Position(), LayerNorm(), Gelu(), Flatten(), Dense(10)), LECUN, None),
     "attention": (
         (
@@ -228,7 +234,7 @@ EXACT = {
 
 @pytest.mark.parametrize("kind", EXACT)
 def test_exact_means_at_any_width(kind):
-    """Tiny networks: E‖outputs‖², and E‖∂⟨v, f⟩/∂x‖² of a v, inside four standard errors over 20000 draws."""
+    """Tiny networks: E‖outputs‖², and E‖∂⟨v, f⟩/∂x‖² of a v, inside four standard errors over 4000 draws."""
     model, initialisation = EXACT[kind]
     problem = Network(DIGITS, model, MeanSquaredError(), initialisation)
     rng = np.random.default_rng(0)
@@ -310,6 +316,24 @@ def test_signals_are_as_large_as_expected(kind):
         assert abs(means.mean() - found.mean) <= 4 * means.std() / math.sqrt(SEEDS) + 0.07 * math.sqrt(found.square), (
             name
         )
+
+
+def test_a_deep_narrow_network_may_vanish_by_its_draw():
+    """He's variance is right, so gradients are of order 1 on average; of twenty layers of eight half lie below 1/300.
+
+    ln‖·‖² has the spread √(20·5/8 + that of the outputs) = 3.6, and its median lies s²/2 below the logarithm of the
+    mean: of 30 draws the median of logarithms errs by 1.25·3.6/√30 = 0.8.
+    """
+    problem = Network(DIGITS, (*(Dense(8), Relu()) * 20, Dense(10)), CrossEntropy(), HE)
+    found = predicted(problem).gradients["dense1.weight"]
+    assert 0.1 < found.square(BATCH) < 10
+    assert math.isclose(found.spread, 3.6, abs_tol=0.15)
+    logarithms = np.log(gradients(problem, seeds=30)["dense1.weight"])
+    expectation = math.log(found.square(BATCH)) - found.spread**2 / 2
+    assert abs(np.median(logarithms) - expectation) <= 4 * 0.8
+    assert logarithms.min() < -10  # some have vanished
+    outside = np.abs(logarithms - expectation) > 4 * found.spread
+    assert outside.mean() <= 4 * born_dead((8,) * 20) / 3  # 0.1: next to those that are dead on one input
 
 
 def test_zeros_pass_nothing_on():
