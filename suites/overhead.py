@@ -110,7 +110,9 @@ def apart(backend: str, architecture: str, pairs: int) -> dict[str, float]:
     which = ["--only", backend, "--architecture", architecture, "--pairs", str(pairs), "--here"]
     flags = {**os.environ, **registry.find(backend).environment(1)}
     command = [sys.executable, "-m", "suites.overhead", *which]
-    done = subprocess.run(command, env=flags, stdout=subprocess.PIPE, text=True, check=True)
+    done = subprocess.run(command, env=flags, capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(f"{backend}, {architecture}: {done.stderr}")
     found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return found
 
