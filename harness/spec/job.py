@@ -33,7 +33,7 @@ class Speed(Piece, frozen=True, tag="speed"):
     """Seconds of ``blocks`` blocks of steps, each of about ``block_seconds``, after ``warm_up`` steps.
 
     Or after as many as it has itself, where those are fewer. Of whole steps, or of one ``phase`` of them
-    (``backend.Trainer.phase``). Blocks are short and many: what disturbs one lasts longer than it, and spares the others.
+    (``backend.Trainer.phase``). Blocks are short and many: what disturbs one lasts longer than it, and spares others.
     """
 
     blocks: Count = 20
