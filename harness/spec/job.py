@@ -37,7 +37,7 @@ class Speed(Piece, frozen=True, tag="speed"):
     """
 
     blocks: Count = 20
-    block_seconds: Positive = 0.01
+    block_seconds: Positive = 0.02
     warm_up: Index = 20
     phase: Literal["step", "forward", "gradient", "penalty", "clip", "update"] = "step"
 
