@@ -4,7 +4,10 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from harness.judge import speed
+from msgspec.structs import replace
+
+from harness.judge import choice, speed
+from harness.judge.choice import Choice
 from harness.judge.convergence import Run, Spread, Trial
 from harness.judge.speed import Group, Overall
 from harness.report import commits, commits_circumstances, same_maths, speed_tables, timed, trained
@@ -12,8 +15,10 @@ from harness.report.circumstances import STATUSES
 from harness.report.material import Material, Setting
 from harness.report.section import Item, Statement
 from harness.report.words import between, counted, fixed, listed, number, problem_name, rates
+from harness.spec.cell import Cell
+from harness.spec.problem import Network
 from harness.spec.recipe import Recipe
-from harness.spec.spellings import optimizer_name
+from harness.spec.spellings import optimizer_name, recipe_label
 from harness.store import Record
 
 
@@ -28,6 +33,7 @@ def statements(material: Material) -> list[Statement]:
         trials = [pair for pair in trials if pair not in single]
     for one, every in trials:
         found += [_best(material, one, every), _target(material, one, every)]
+    found += _chosen(choice.choices(material.trials), material)
     found += commits.statements(material)
     return [statement for statement in (*found, _troubles(material)) if statement is not None]
 
@@ -210,6 +216,46 @@ def _between_backends(material: Material, ended: Sequence[tuple[Trial, Spread]])
     if widest == 0:
         return "All backends end alike with every recipe."
     return f"Between backends the same recipe ends at most {number(widest, 2)} apart ({recipe_name})."
+
+
+def _chosen(choices: Sequence[Choice], material: Material) -> list[Statement]:
+    """Which λ or c: of each problem and recipe, contender by contender."""
+    found: dict[tuple[str, Cell, type], list[Choice]] = {}
+    for one in choices:
+        cell = replace(one.cell, backend="")
+        found.setdefault((one.what, cell, type(one.tried[0].setting)), []).append(one)
+    return [_choice(material, alike) for alike in found.values()]
+
+
+def _choice(material: Material, alike: Sequence[Choice]) -> Statement:
+    first = alike[0]
+    scores = len(first.tried[0].scores)
+    kind = first.tried[0].setting.spelling()
+    how = (
+        f"λ of {kind} by cross-validation, mean validation loss over {counted(scores, 'fold')}: the largest"
+        if first.what == "penalty"
+        else f"c of {kind}, mean validation loss over {counted(scores, 'seed')}: the smallest"
+    )
+    items = [
+        Item(
+            material.contenders[one.contender].name,
+            one.chosen.name,
+            f"{number(one.chosen.mean)} ± {number(one.chosen.error)}; best {one.best.name}, "
+            f"{number(one.best.mean)} ± {number(one.best.error)}",
+            material.contenders[one.contender].series,
+        )
+        for one in alike
+    ]
+    values = listed(one.name for one in first.tried)
+    sentences = [f"**Chosen is {how} within one standard error of the best**, ± that error:", f"Tried: {values}."]
+    return Statement(f"Choice of {first.what}", _problem(first), sentences, ranking=items)
+
+
+def _problem(one: Choice) -> str:
+    problem = one.cell.problem
+    if isinstance(problem, Network) and problem.data.fold is not None:
+        problem = replace(problem, data=replace(problem.data, fold=None))
+    return f"{problem_name(problem)}, {recipe_label(one.cell.recipe)}"
 
 
 def _target(material: Material, one: Setting, trials: Sequence[Trial]) -> Statement | None:
