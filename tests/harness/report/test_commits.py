@@ -13,7 +13,7 @@ import pytest
 
 from harness import asv_results
 from harness.errors import NothingMeasured
-from harness.judge.compare import Key
+from harness.judge.compare import MARGIN, Key
 from harness.report import write
 from harness.report.contenders import COLOURS, SERIES
 from harness.report.tracked import Tracked
@@ -91,6 +91,27 @@ def test_each_benchmark_with_two_commits_is_drawn(page):
     assert set(drawn) == {STEP, DIVERGED, "tiny.Memory.track_peak_host_bytes", "tiny.track_size",
                           "tiny.Convergence.track_steps_to_target"}  # fmt: skip
     assert drawn.count(STEP) == 2  # adam and sgd
+
+
+def test_commits_are_equal_within_the_margin_of_compare(folder):
+    assert re.search(rf"shown, \d+ equal within {100 * MARGIN:g} %,", (folder / "report" / "report.md").read_text())
+
+
+def test_a_change_beyond_the_margin_of_compare_is_told(folder, asv_run, tmp_path):
+    """Both commits' step times are made up: the second's are 4 % longer, which nothing but the margin may hide."""
+    copy = tmp_path / ".asv" / "results"
+    shutil.copytree(folder / ".asv" / "results", copy)
+    for commit, factor in zip(asv_run.commits, (1, 1.04), strict=True):
+        (path,) = (copy / "here").glob(f"{commit[:8]}-*.json")
+        one = json.loads(path.read_text())
+        place = one["result_columns"].index("samples")
+        times = [factor * (1 + 1e-5 * n) for n in range(8)]
+        one["results"][STEP][place] = [times if old else old for old in one["results"][STEP][place]]
+        path.write_text(json.dumps(one))
+    write([copy], tmp_path)
+    changes = pd.read_csv(tmp_path / "asv-changes.csv", keep_default_na=False)
+    verdicts = changes[changes.benchmark == STEP].verdict
+    assert len(verdicts) and set(verdicts) == {"slower"}
 
 
 def test_what_changed_failed_and_cannot_be_read_is_told(folder, asv_run):

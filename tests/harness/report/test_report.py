@@ -11,13 +11,14 @@ import pytest
 from msgspec.structs import replace
 
 from harness.errors import NothingMeasured
+from harness.report import canvas, write
 from harness.report import page as page_
-from harness.report import write
 from harness.report.material import read
 from harness.report.words import number, rates
-from harness.spec.job import Convergence
-from harness.spec.optimizers import SGD
-from harness.spec.recipe import GlobalNorm, Recipe
+from harness.spec.job import Convergence, FirstCall, Speed
+from harness.spec.optimizers import SGD, Adam
+from harness.spec.recipe import L1L2, Coupled, GlobalNorm, Recipe
+from harness.spec.schedules import Exponential
 from harness.store import Store
 from harness.study import Grid, Study
 from tests.harness.report.conftest import run_into
@@ -275,3 +276,43 @@ def test_problems_with_a_recipe_each_are_one_statement_of_ranges_and_losses(tmp_
     assert f"  - quadratic-100: **{number(ends)}** (training loss of 1 run" in words
     assert "  - cube-2x2x2: **lost** (validation R² of 2 runs, 2 diverged" in words
     assert "ranks these rates" not in words
+
+
+LONG = Recipe(
+    Adam(0.001, beta1=0.91, beta2=0.9991, eps=1e-7), GlobalNorm(), L1L2(), Coupled(), Exponential(0.7, every=70)
+)
+
+
+def test_labels_of_any_length_have_room(small_run, tmp_path):
+    """A recipe with one of everything, and an environment that takes three hundred characters to be told apart."""
+    versions = {"torch": "9" * 300, "numpy": "8.8"}
+    with Store.create(tmp_path / "long", {"study": {"name": "long"}}) as store:
+        for record in Store.open(small_run).records():
+            if isinstance(record.job.measure, Speed | FirstCall):
+                job = replace(record.job, cell=replace(record.job.cell, recipe=LONG))
+                store.write(replace_job(record, job))
+                packages = {**job.environment.packages, **versions}
+                store.write(replace_job(record, replace(job, environment=replace(job.environment, packages=packages))))
+    page = write([tmp_path / "long"], tmp_path).read_text()
+    widths = {
+        title: float(width)
+        for width, title in re.findall(r'<svg viewBox="0 0 ([\d.]+) [^>]*><title[^>]*>(Step|First|Mult)', page)
+    }
+    assert widths.keys() == {"Step", "First", "Mult"}
+    assert widths["Step"] < 600 and widths["First"] < 600 < widths["Mult"]
+
+
+@pytest.mark.parametrize(
+    ("label", "lines"),
+    [
+        ("adam[lr=0.001]", ["adam[lr=0.001]"]),
+        ("", [""]),
+        ("x" * 100, ["x" * 43, "x" * 43, "x" * 14]),
+        (
+            "adam[lr=0.001,beta1=0.91,beta2=0.9991] + l2[lam=0.0001]",
+            ["adam[lr=0.001,beta1=0.91,beta2=0.9991] +", "l2[lam=0.0001]"],
+        ),
+    ],
+)
+def test_long_labels_are_broken_behind_spaces_and_commas(label, lines):
+    assert canvas.broken(label).split("\n") == lines
