@@ -43,7 +43,7 @@ bench-all: ; GRADGAUGE_BENCH=all $(ASV) run --record-samples HEAD^!
 overhead: .venv/installed
 	$(BIN)/python -m suites.overhead
 
-# False alarms and detections of speed comparisons, sides in turn and apart: a quarter of an hour each.
+# False alarms and detections of speed comparisons, sides in turn and apart: twenty minutes each.
 alarms: .venv/installed
 	$(BIN)/python -m suites.alarms
 	$(BIN)/python -m suites.alarms --apart
