@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from harness.judge import choice, speed
 from harness.judge.choice import Choice
+from harness.judge.compare import MARGIN
 from harness.judge.convergence import Run, Spread, Trial
 from harness.judge.speed import Group, Overall
 from harness.report import commits, commits_circumstances, same_maths, speed_tables, timed, trained
@@ -89,7 +90,11 @@ def _fastest(material: Material, one: Setting, groups: Sequence[Group]) -> State
             "Speed", one.name, ["**Nobody leads:** not every pair was compared over the same recipes.", place]
         )
     over = sorted((mean for mean in means if mean.to == base), key=lambda mean: mean.factor.value)
-    level = [material.contenders[mean.of].name for mean in over if mean.verdict != "longer"]
+    level = [
+        material.contenders[mean.of].name
+        for mean in over
+        if mean.verdict != "longer" or mean.factor.value <= 1 + MARGIN  # another session moves a ratio by as much
+    ]
     name = material.contenders[base].name
     if level:
         who = listed([name, *level])
