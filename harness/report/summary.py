@@ -70,8 +70,7 @@ def _fastest(material: Material, one: Setting, groups: Sequence[Group]) -> State
     base = speed_tables.leader(means)
     steady = [s for group in groups for s in group.steady]
     threads = listed(sorted({material.of(s.job).threads for s in steady}))
-    cores = ", each on as many cores, the same ones for all" if timed.held([s.record for s in steady]) else ""
-    place = f"{one.step_conditions}, {threads}{cores}."
+    place = f"{one.step_conditions}, {timed.cores([s.record for s in steady]) or threads}."
     composed: dict[str, list[str]] = {}
     for s in (s for s in steady if s.composed):
         composed.setdefault(material.of(s.job).name, []).append(material.recipe(s.job.cell.recipe))
@@ -234,7 +233,7 @@ def _troubles(material: Material) -> Statement:
     for status in STATUSES:
         records = [record for record in material.records if record.status == status]
         names = [
-            f"{listed(who)} with {_few(recipes)} ({reason})"
+            f"{listed(who)} with {_few(recipes)}{reason and f' ({reason})'}"
             for (reason, recipes), who in _alike(material, records).items()
         ]
         if names:
@@ -253,7 +252,9 @@ _WORDS = {"diverged": "diverged", "failed": "failed", "timeout": "ran out of tim
 
 
 def _reason(record: Record) -> str:
-    return f"at step {Run(record).diverged_at}" if record.status == "diverged" else record.reason
+    """Why, as the record has it, which may be nothing; where it diverged, if its losses were recorded."""
+    step = Run(record).diverged_at
+    return record.reason if step is None else f"at step {step}"
 
 
 def _alike(material: Material, records: Sequence[Record]) -> dict[tuple[str, tuple[str, ...]], list[str]]:
