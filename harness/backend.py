@@ -73,8 +73,8 @@ class Trainer(Protocol):
         """Make the steps that ``train`` would make of ``order``, and tell what they were like.
 
         From the steps' own forward and backward, reduced on the device and fetched once. The parameters after it are
-        those that ``train`` leaves to the last bit; to rounding where a compiler fuses what it is given (JAX,
-        TensorFlow's XLA, torch's ``compile``, whose loss is observed eagerly). ``train`` pays nothing for it.
+        those that ``train`` leaves to the last bit; to rounding where operations are fused that nobody looks between
+        (JAX, TensorFlow's graphs, torch's ``compile``, whose loss is observed eagerly). ``train`` pays nothing for it.
         """
         ...
 
