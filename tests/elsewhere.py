@@ -19,6 +19,7 @@ FUNCTIONS = {
     "clip": "a, a_min, a_max, out=None",
     "concatenate": "tup, axis=0, out=None, *, dtype=None, casting='same_kind'",
     "copyto": "dst, src, casting='same_kind', where=None",
+    "count_nonzero": "a, axis=None",
     "dot": "a, b, out=None",
     "empty": "shape, dtype=float, order='C'",
     "empty_like": "prototype, dtype=None, order='K', subok=None, shape=None",

@@ -96,13 +96,13 @@ class Observer:
         out = self.layers
         out[0, i] = y.sum() / y.size
         out[1, i] = np.sqrt(y.dot(y))
-        out[2, i] = np.equal(y, 0).sum()
+        out[2, i] = y.size - np.count_nonzero(y)
         if layer.bounds is not None:
             low, high = layer.bounds
-            out[3, i] = np.greater(low, y).sum() + np.greater(y, high).sum()
-        out[4, i] = y.size - np.isfinite(y).sum()
+            out[3, i] = np.count_nonzero(np.greater(low, y)) + np.count_nonzero(np.greater(y, high))
+        out[4, i] = y.size - np.count_nonzero(np.isfinite(y))
         if layer.units:
-            self.active[layer.name][...] = np.not_equal(y.reshape(-1, layer.units), 0).sum(0)
+            self.active[layer.name][...] = np.count_nonzero(y.reshape(-1, layer.units), 0)
 
     def _signal(self, i: int, delta: Array) -> None:
         d = delta.astype(np.float64).reshape(-1)

@@ -57,18 +57,19 @@ class Observer:
         update.forget()
         if not self.whole:
             return [raw, clipped]
+        sizes = torch.tensor([one.numel() for one in g], dtype=DOUBLE, device=raw.device)
         delta = list(torch._foreach_sub(weights, before))
-        stands = [torch.logical_and(d == 0, one != 0) for d, one in zip(delta, g, strict=True)]
+        moved = [torch.logical_or(d, one == 0) for d, one in zip(delta, g, strict=True)]
         last, self.trainer.last = self.trainer.last, (g, raw)
         return [
             raw,
             clipped,
             _norms(delta),
             _norms(before),
-            *(_largest(each) for each in (g, delta, before)),
-            _counts([one == 0 for one in g]),
-            _counts(stands),
-            _counts([~torch.isfinite(one) for one in g]),
+            *(torch.stack(torch._foreach_norm(each, math.inf, DOUBLE)) for each in (g, delta, before)),
+            self._counts(g, sizes),
+            self._counts(moved, sizes),
+            torch.zeros_like(raw) if self._all_finite(raw) else self._counts([torch.isfinite(one) for one in g], sizes),
             raw * math.nan if last is None else _products(g, last[0]) / raw / last[1],
         ]
 
@@ -100,39 +101,36 @@ class Observer:
         if same:
             y = y.view_as(y)
         with torch.no_grad():
-            self.outputs[layer.name] = _of_output(layer, y.double())
+            self.outputs[layer.name] = self._of_output(layer, y.detach().double())
             if layer.units:
                 self.active[layer.name] = torch.count_nonzero(y.reshape(-1, layer.units), dim=0).double()
         if y.requires_grad:
             y.register_hook(partial(self._back, layer.name))  # type: ignore[no-untyped-call]
         return y if same else None
 
+    def _of_output(self, layer: Watched, y: Tensor) -> Tensor:
+        norm, zeros, nonfinite, saturated = torch.linalg.vector_norm(y), torch.count_nonzero(y), self.zero, self.zero
+        if not self._all_finite(norm):
+            nonfinite = y.numel() - torch.count_nonzero(torch.isfinite(y)).double()
+        if layer.bounds is not None:
+            low, high = layer.bounds
+            saturated = torch.count_nonzero(torch.logical_or(y < low, y > high)).double()
+        return torch.stack([y.mean(), norm, y.numel() - zeros.double(), saturated, nonfinite])
+
+    def _all_finite(self, norms: Tensor) -> bool:
+        """Whether that is known: a finite norm has finite numbers. On a GPU nobody waits to ask."""
+        return self.trainer.device.type == "cpu" and math.isfinite(float(norms.sum()))
+
+    def _counts(self, tensors: list[Tensor], sizes: Tensor) -> Tensor:
+        """How many numbers of each are 0."""
+        return sizes - torch.stack([torch.count_nonzero(one) for one in tensors]).double()
+
     def _back(self, name: str, delta: Tensor) -> None:
         self.signals[name] = torch.linalg.vector_norm(delta, dtype=DOUBLE)
 
 
-def _of_output(layer: Watched, y: Tensor) -> Tensor:
-    low, high = layer.bounds or (-math.inf, math.inf)
-    found = [
-        y.mean(),
-        torch.linalg.vector_norm(y),
-        (y == 0).sum(),
-        ((y < low) | (y > high)).sum(),
-        (~torch.isfinite(y)).sum(),
-    ]
-    return torch.stack([one.double() for one in found])
-
-
 def _norms(tensors: list[Tensor]) -> Tensor:
     return torch.stack(torch._foreach_norm(tensors, 2, DOUBLE))
-
-
-def _largest(tensors: list[Tensor]) -> Tensor:
-    return torch.stack([one.abs().max() for one in tensors]).double()
-
-
-def _counts(marked: list[Tensor]) -> Tensor:
-    return torch.stack([one.sum() for one in marked]).double()
 
 
 def _products(left: list[Tensor], right: list[Tensor]) -> Tensor:
