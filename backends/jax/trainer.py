@@ -31,6 +31,7 @@ fence: Callable[[Any], Any] = jax.block_until_ready
 
 # Steps between two transfers: the length of the buffers, which is part of the compiled step's types.
 BLOCK = 256
+AT_ONCE = 16  # the same of observed steps, whose rows are long
 
 
 class State(NamedTuple):
@@ -98,23 +99,13 @@ class JaxTrainer:
         return Steps(seen["loss"], seen.get("penalty", np.zeros(len(order))), seen.get("norms"))
 
     def observe(self, order: Integers, level: Level) -> Observed:
-        layout, rows = Layout(self.task, level), []
+        layout = Layout(self.task, level)
         if level not in self.observed:
-            self.observed[level] = jax.jit(partial(self._observed_step, layout), donate_argnums=(0, 1))
-        step, leaves = self.observed[level], jax.tree.leaves(self.state)
+            self.observed[level] = jax.jit(partial(self._observed_step, layout), donate_argnums=(0, 1, 2))
         with self._precision():
-            last = self.last if level == "standard" else None
-            if level == "standard" and last is None:
-                shapes = self.task.shapes.items()
-                last = self._put({name: np.full(shape, np.nan, self.dtype) for name, shape in shapes})
-            for batch in order:
-                masks = self._masks(self.done, order.shape[1]) if self.masked else None
-                leaves, last, row = step(leaves, last, *self.parts["training"], self._put(batch), masks)
-                rows.append(row)
-                self.done += 1
-            self.state, self.last = fence(jax.tree.unflatten(self.structure, leaves)), last or self.last
-            table = np.array(jnp.stack(rows), np.float64) if rows else np.zeros((0, layout.width))
-        return layout.read(table, order.shape[1])
+            begins = range(0, len(order), AT_ONCE)
+            tables = [self._observed_block(order[begin : begin + AT_ONCE], level, layout) for begin in begins]
+        return layout.read(np.concatenate([np.zeros((0, layout.width)), *tables]), order.shape[1])
 
     def phase(self, name: Phase, order: Integers) -> Callable[[], None]:
         if name == "step":
@@ -216,14 +207,33 @@ class JaxTrainer:
         parameters = optax.apply_updates(parameters, updates)
         return jax.tree.leaves(State(parameters, optimizer, running, key, seen, state.row + 1, state.scale))
 
+    def _observed_block(self, rows: Integers, level: Level, layout: Layout) -> Floats:
+        """Make up to AT_ONCE observed steps; what was seen of them is fetched once."""
+        order = np.zeros((AT_ONCE, rows.shape[1]), np.int32)
+        order[: len(rows)] = rows
+        given = *self.parts["training"], self._put(order)
+        last = self.last if level == "standard" else None
+        if level == "standard" and last is None:
+            shapes = self.task.shapes.items()
+            last = self._put({name: np.full(shape, np.nan, self.dtype) for name, shape in shapes})
+        table = self._put(np.zeros((AT_ONCE, layout.width), self.dtype))
+        leaves, step = jax.tree.leaves(self.state._replace(row=self._put(np.int32(0)))), self.observed[level]
+        for t in range(self.done, self.done + len(rows)):
+            masks = self._masks(t, rows.shape[1]) if self.masked else None
+            leaves, last, table = step(leaves, last, table, *given, masks)
+        self.done += len(rows)
+        self.state, self.last = fence(jax.tree.unflatten(self.structure, leaves)), last or self.last
+        return np.array(table, np.float64)[: len(rows)]
+
     def _observed_step(
-        self, layout: Layout, leaves: list[Array], last: Any, *given: Any
+        self, layout: Layout, leaves: list[Array], last: Any, table: Array, *given: Any
     ) -> tuple[list[Array], Any, Array]:
-        """The same update, the gradient that it had where one is kept, and the row of what was seen."""
-        x, y, batch, masks = given
+        """The same update, the gradient that it had where one is kept, and the table with the row of what was seen."""
+        x, y, order, masks = given
         state: State = jax.tree.unflatten(self.structure, leaves)
+        batch, before = order[state.row], state.parameters
         noise, key = (masks, None) if self.masked else coming(state.key)
-        at, before = Pass(self.objective.exact, True, state.running, noise), state.parameters
+        at = Pass(self.objective.exact, True, state.running, noise)
         seen, running, g, looked = observation.differentiate(self.objective, layout, before, x[batch], y[batch], at)
         clip = clips.transformation(self.cell.recipe.clip, self.objective.exact)
         clipped, _ = clip.update(g, clip.init(before), before)
@@ -232,8 +242,9 @@ class JaxTrainer:
         after = optax.apply_updates(before, updates)
         tensors = observation.of_tensors(layout, g, clipped, (before, after), last)
         head = jnp.stack([seen["loss"], seen.get("penalty", jnp.zeros_like(seen["loss"]))])
-        made = state._replace(parameters=after, optimizer=optimizer, running=running, key=key)
-        return jax.tree.leaves(made), None if last is None else g, jnp.concatenate([head, *tensors, *looked])
+        table = table.at[state.row].set(jnp.concatenate([head, *tensors, *looked]))
+        made = State(after, optimizer, running, key, state.seen, state.row + 1, state.scale)
+        return jax.tree.leaves(made), None if last is None else g, table
 
     def _masks(self, step: int, samples: int) -> Any:
         """The masks of a step, which are made on the host."""
