@@ -28,11 +28,11 @@ test-reference test-numpy test-torch test-tensorflow test-jax: test-%: .venv/ins
 # Hundreds of steps are compiled and each is run a few times: half the optimization is half the time.
 test-jax: export XLA_FLAGS = --xla_backend_optimization_level=1 --xla_cpu_use_fusion_emitters=false
 
-# asv on this commit, in an environment that it builds itself: a few minutes, under an hour, hours.
+# asv on this commit: three minutes in the present environment; in one that it builds itself, under an hour, or hours.
 ASV := $(BIN)/asv
-QUICK := --bench 'speed.Modes' --bench 'speed.UpdateInPieces' --bench 'cold.First' --bench 'convergence'
+QUICK := --bench 'speed.Modes' --bench 'convergence.*(loss|diverged)\(.*digits'
 bench-quick bench bench-all: .venv/installed .asv/machine
-bench-quick: ; $(ASV) run --record-samples $(QUICK) HEAD^!
+bench-quick: ; $(ASV) run --python=same --set-commit-hash $$(git rev-parse HEAD) --record-samples $(QUICK)
 bench: ; $(ASV) run --record-samples HEAD^!
 bench-all: ; GRADGAUGE_BENCH=all $(ASV) run --record-samples HEAD^!
 .asv/machine: .venv/installed
@@ -43,10 +43,10 @@ bench-all: ; GRADGAUGE_BENCH=all $(ASV) run --record-samples HEAD^!
 overhead: .venv/installed
 	$(BIN)/python -m suites.overhead
 
-# False alarms and detections of speed comparisons: about an hour each.
+# False alarms and detections of speed comparisons, sides in turn and apart: twenty minutes each.
 alarms: .venv/installed
 	$(BIN)/python -m suites.alarms
-	$(BIN)/python -m suites.alarms --planted 0.05
+	$(BIN)/python -m suites.alarms --apart
 
 # Every case in every framework from three seeds: 15 minutes.
 figures: .venv/installed

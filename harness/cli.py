@@ -220,6 +220,8 @@ def compare(
     shape: Shape = Format.table,
 ) -> None:
     """Two runs, or two of asv's results: ratios with intervals that hold together, and verdicts."""
+    if not math.isfinite(margin):
+        raise InvalidInput(f"--margin {margin}: must be a finite number, 0 or more")
     words = comparison.known(_texts(fail_on, split=True))
     found = comparison.compare(a, b, results, margin / 100)
     rows = [comparison.row(one) for one in found.compared.comparisons]
@@ -268,6 +270,8 @@ def replay(
 
 def _corrected(intervals: int) -> str:
     """The table's title: what its intervals mean."""
+    if intervals == 1:
+        return "B/A; 1 interval, 95 %"
     return f"B/A; {intervals} intervals, 95 % for all together" if intervals else "B/A; no intervals"
 
 
@@ -278,8 +282,8 @@ def _compared(row: Mapping[str, Any]) -> dict[str, str]:
         "who": row["who"],
         "what": row["what"],
         "measure": row["measure"],
-        "A": f"{row['a']:.4g}",
-        "B": f"{row['b']:.4g} {row['unit']}".strip(),
+        "A": "" if math.isnan(row["a"]) else f"{row['a']:.4g}",
+        "B": "" if math.isnan(row["b"]) else f"{row['b']:.4g} {row['unit']}".strip(),
         "ratio": "" if math.isnan(ratio) else f"{ratio:.3f}",
         "interval": "" if math.isnan(low) else f"{low:.3f}–{high:.3f}",
         "verdict": row["verdict"],

@@ -42,8 +42,9 @@ def seconds(job: Job) -> float:
             samples, operations = _size(job.cell.problem)
             return (build / _sharing(job) + step * tasks.total_steps(samples, job.cell.budget)) * operations / DENSE
         case Speed(blocks=blocks, block_seconds=block, warm_up=warm_up):
-            steps = warm_up + FEWEST_STEPS
-            return build + (blocks + 1) * (block + steps * (step + _BY_SIZE * _parameters(job.cell.problem)))
+            each = step + _BY_SIZE * _parameters(job.cell.problem)
+            steps = max(block / each, FEWEST_STEPS)
+            return build + (blocks + 1) * (steps + min(warm_up, steps)) * each
         case FirstCall(processes=processes):
             return processes * (start + build)
         case Memory(steps=steps):

@@ -20,7 +20,7 @@ from harness.spec.recipe import CLIPS, DECAYS, PENALTIES, Clip, Decay, Penalty
 from harness.spec.schedules import SCHEDULES, Schedule
 from harness.spec.stopping import STOPPINGS, Stopping
 
-DATA_FIELDS = ("length", "samples", "training", "scaling", "validation", "test", "split_seed")
+DATA_FIELDS = ("length", "samples", "training", "scaling", "validation", "test", "split_seed", "fold", "folds")
 _TOKEN = re.compile(r"\s*([\[\](),=]|[^\s\[\](),=]+)")
 
 

@@ -38,6 +38,9 @@ def side(asked: str, folder: Path) -> Side:
         raise InvalidInput(f"{asked} is no run: it has no {MARK}. {cure}")
     if path.is_file():
         return _of_asv(asv_results.read_file(path), ())
+    name, _, _ = asked.partition(":")
+    if Path(name).name != name and _revision(name) is None:
+        raise InvalidInput(f"{asked}: there is no such run or file, and git knows no such commit")
     if not folder.is_dir():
         raise InvalidInput(f"{asked} is no run, no file, and no commit: there is no folder {folder} (see --results)")
     results = asv_results.read(folder)

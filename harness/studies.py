@@ -144,6 +144,45 @@ def updates() -> Study:
     )
 
 
+def choose_clip() -> Study:
+    """c of a clip by the global norm, raised until results stop improving."""
+    clips = tuple(f"global_norm[{c}]" for c in ("0.03", "0.1", "0.3", "1.0", "3.0", "10.0"))
+    return Study(
+        "choose-clip",
+        "64-64-64-10 on the handwritten digits by gradient descent at a high rate: how large must c be, that a clip by "
+        "the global norm costs nothing? Six values and none, five seeds.",
+        (
+            Grid(
+                Convergence(evaluations=1),
+                ("digits-64-64-64-10",),
+                ("sgd[lr=0.3]",),
+                (*clips, "none"),
+                seeds=5,
+                epochs=EPOCHS,
+            ),
+        ),
+    )
+
+
+def choose_penalty() -> Study:
+    """λ of L2 by five-fold cross-validation."""
+    penalties = tuple(f"l2[{rate},per_sample]" for rate in ("0.1", "0.3", "1.0", "3.0", "10.0", "30.0"))
+    return Study(
+        "choose-penalty",
+        "two sigmoid layers on the breast-cancer data: which λ of λ/(2m)Σw², by five-fold cross-validation? Six values "
+        "and none.",
+        (
+            Grid(
+                Convergence(evaluations=1),
+                tuple(f"sigmoid-binary[fold={fold}]" for fold in range(5)),
+                ("adam[lr=0.03]",),
+                penalties=(*penalties, "none"),
+                epochs=300,
+            ),
+        ),
+    )
+
+
 def agreement(cover: Cover = "short", backends: tuple[str, ...] = (), optimizers: tuple[str, ...] = ()) -> Study:
     """Every variant of every optimizer among the other pieces, on shared gradients of two scales; and real training.
 
@@ -226,5 +265,9 @@ def _beside_reference(grid: Grid) -> tuple[Grid, Grid]:
 
 
 STUDIES: dict[str, Study] = {
-    study.name: study for study in (quickstart(), functions(), worked_cases(), architectures(), remedies(), updates())
+    study.name: study
+    for study in (
+        *(quickstart(), functions(), worked_cases(), architectures(), remedies(), updates()),
+        *(choose_clip(), choose_penalty()),
+    )
 }

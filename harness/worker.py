@@ -63,8 +63,7 @@ class Worker:
             return Reply("ok", seconds=self.stopwatch.block(), bandwidth=self.stopwatch.bandwidth())
         if request.do == "close":
             assert self.stopwatch is not None, "close before open"
-            self.stopwatch.close()
-            self.stopwatch = None
+            self._stop()
             return Reply("ok")
         if request.do == "clock":
             return Reply("ok", series=clock.measure(self.backend, request.device))
@@ -79,6 +78,11 @@ class Worker:
         facts = {**_facts(self.backend), **(self.stopwatch.facts() if self.stopwatch is not None else {})}
         return Reply(status, reason, plan, facts, outcome.series)  # type: ignore[arg-type]
 
+    def _stop(self) -> None:
+        if self.stopwatch is not None:
+            self.stopwatch.close()
+            self.stopwatch = None
+
     def _measure(self, job: Job, run: Run) -> Outcome:
         match job.measure:
             case Agreement():
@@ -92,6 +96,7 @@ class Worker:
             case Memory():
                 return memory.measure(run, job.measure, self.backend)
             case Speed():
+                self._stop()  # one that failed was never closed
                 self.stopwatch = Stopwatch(run, job.measure, job.environment.threads)
                 return Outcome([])
 

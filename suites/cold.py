@@ -36,7 +36,7 @@ def named(record: Record) -> tuple[str, ...]:
 def figures(record: Record, names: tuple[str, ...]) -> dict[str, training.Figure]:
     """A record's series of one number each, or why it has none."""
     if record.status != "ok":
-        return dict.fromkeys(names, record.reason)
+        return dict.fromkeys(names, training.silence(record))
     return {str(row.series): float(row.value) for row in record.table.itertuples()}
 
 
@@ -45,7 +45,7 @@ class First:
 
     params = [COMPILED, ["MLP", "LSTM"]]
     param_names = ["contender", "architecture"]
-    version = meaning.version((FirstCall(), *map(contenders.architecture, params[1])))
+    version = meaning.version((FirstCall(), *contenders.NETWORKS))
     timeout = 60.0
     names = ("import_seconds", "build_seconds", "first_step_seconds", "second_step_seconds")
 
@@ -77,7 +77,7 @@ class Bytes:
 
     params = [contenders.EACH, list(contenders.ARCHITECTURES)]
     param_names = ["contender", "architecture"]
-    version = meaning.version((Memory(), *map(contenders.architecture, params[1])))
+    version = meaning.version((Memory(), *contenders.NETWORKS))
     timeout = 60.0
     names = ("host_bytes", "device_bytes", "state_bytes", "parameters")
 

@@ -19,6 +19,7 @@ from harness.problems.catalogue import case
 from harness.spec.base import to_json
 from harness.spec.cell import Budget, Cell
 from harness.spec.job import Job, Measure, Speed
+from harness.spec.optimizers import Adam
 from harness.spec.problem import Problem, RandomGradients
 from harness.spec.recipe import Recipe
 from suites import sidecar
@@ -57,6 +58,10 @@ def name(cell: Cell) -> str:
 def architecture(name: str) -> Problem:
     """The problem that stands for an architecture."""
     return case(ARCHITECTURES[name]).problem
+
+
+ADAM = Recipe(Adam(lr=0.001))  # what steps the networks, where nothing else is said
+NETWORKS = (*map(architecture, ARCHITECTURES), ADAM)
 
 
 def parameters(number: int, tensors: int = 1) -> Problem:

@@ -6,6 +6,8 @@ names are their own: a short run never replaces what a long one found.
 
 import os
 
+from asv_runner.benchmarks.mark import SkipNotImplemented
+
 from harness.spec.optimizers import OPTIMIZERS
 from harness.spec.recipe import Recipe
 from suites import contenders, speed
@@ -34,7 +36,13 @@ if ALL:
     class EveryUpdate(speed.Update):
         """The four optimizers over five sizes in every mode; a hundred million parameters where there is a GPU."""
 
-        params = [contenders.MODES, list(speed.UPDATES), SIZES + ([10**8] if contenders.DEVICE != "cpu" else [])]
+        params = [contenders.MODES, list(speed.UPDATES), [*SIZES, 10**8]]
+
+        def setup(self, contender: str, optimizer: str, parameters: int) -> None:
+            """Open a worker, once."""
+            if parameters > SIZES[-1] and contenders.DEVICE == "cpu":
+                raise SkipNotImplemented(f"{parameters:,} parameters are for a GPU")
+            super().setup(contender, optimizer, parameters)
 
     class Zoo(speed.Update):
         """Every optimizer at a million parameters."""

@@ -23,6 +23,7 @@ from harness.measure.cores import Cores
 from harness.problems import task as tasks
 from harness.problems.catalogue import case
 from harness.spec.cell import Budget, Cell
+from harness.spec.job import Speed
 from harness.spec.optimizers import Adam
 from harness.spec.recipe import Recipe
 
@@ -34,6 +35,7 @@ ARCHITECTURES = {
     "transformer": "digits-transformer",
 }
 STEPS, PAIRS = 200, 60
+WARM_UP = Speed().warm_up
 RECIPE = Recipe(Adam(lr=0.001))
 
 
@@ -60,6 +62,7 @@ def measure(backend: str, architecture: str, pairs: int) -> dict[str, float]:
     raw = loop.make(architecture, part.x, part.y, start)
     np.testing.assert_allclose(trainer.train(order).loss[:50], raw(order)[:50], rtol=1e-3)
     cores.hold()  # as timed workers are
+    gc.freeze()
     ratios, ours, theirs = [], [], []
     for pair in range(pairs):
         first, second = (trainer.train, raw) if pair % 2 else (raw, trainer.train)
@@ -81,6 +84,7 @@ def measure(backend: str, architecture: str, pairs: int) -> dict[str, float]:
 def _clock(train: Callable[[np.ndarray], object], order: np.ndarray) -> float:
     gc.collect()
     gc.disable()
+    train(order[:WARM_UP])
     started = time.perf_counter()
     train(order)
     seconds = time.perf_counter() - started
@@ -110,7 +114,9 @@ def apart(backend: str, architecture: str, pairs: int) -> dict[str, float]:
     which = ["--only", backend, "--architecture", architecture, "--pairs", str(pairs), "--here"]
     flags = {**os.environ, **registry.find(backend).environment(1)}
     command = [sys.executable, "-m", "suites.overhead", *which]
-    done = subprocess.run(command, env=flags, stdout=subprocess.PIPE, text=True, check=True)
+    done = subprocess.run(command, env=flags, capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(f"{backend}, {architecture}: {done.stderr}")
     found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return found
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from harness.spec.base import Spec
-from harness.spec.optimizers import SGD, Adam, Lion, Optimizer
+from harness.spec.optimizers import SGD, Adam, Lion
 from harness.spec.recipe import L1, L2, Adaptive, ByValue, Clip, Decoupled, GlobalNorm, Penalty, PerTensor, Recipe
 from suites import contenders, timed
 
@@ -23,7 +23,6 @@ CLIPS: dict[str, Clip] = {
     "adaptive": Adaptive(0.01),
 }
 PENALTIES: dict[str, Penalty] = {"L1": L1(0.01), "L2": L2(0.01)}
-ADAM: Optimizer = Adam(lr=0.001)
 
 
 class Step(timed.Timed):
@@ -31,10 +30,11 @@ class Step(timed.Timed):
 
     params = [contenders.EACH, list(contenders.ARCHITECTURES), BATCHES]
     param_names = ["contender", "architecture", "batch"]
+    computes = contenders.NETWORKS
 
     def setup(self, contender: str, architecture: str, batch: int) -> None:
         """Open a worker, once."""
-        self.open(contenders.cell(contender, contenders.architecture(architecture), Recipe(ADAM), batch))
+        self.open(contenders.cell(contender, contenders.architecture(architecture), contenders.ADAM, batch))
 
     def time_step(self, contender: str, architecture: str, batch: int) -> None:
         """Seconds a step."""
@@ -46,10 +46,11 @@ class Modes(timed.Timed):
 
     params = [contenders.MODES]
     param_names = ["contender"]
+    computes = contenders.NETWORKS
 
     def setup(self, contender: str) -> None:
         """Open a worker, once."""
-        self.open(contenders.cell(contender, contenders.architecture("MLP"), Recipe(ADAM), 32))
+        self.open(contenders.cell(contender, contenders.architecture("MLP"), contenders.ADAM, 32))
 
     def time_step(self, contender: str) -> None:
         """Seconds a step."""
@@ -61,10 +62,11 @@ class OfBatch(timed.Timed):
 
     params = [contenders.EACH, list(contenders.ARCHITECTURES)]
     param_names = ["contender", "architecture"]
+    computes = contenders.NETWORKS
 
     def setup(self, contender: str, architecture: str) -> None:
         """Open a worker, once."""
-        self.open(contenders.cell(contender, contenders.architecture(architecture), Recipe(ADAM), 32))
+        self.open(contenders.cell(contender, contenders.architecture(architecture), contenders.ADAM, 32))
 
 
 class Forward(OfBatch):

@@ -6,26 +6,29 @@ framework, timed jobs alone on the machine and interleaved. What could not run i
 its tracks are skipped.
 """
 
+import itertools
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
 from asv_runner.benchmarks.mark import SkipNotImplemented
+from msgspec.structs import replace
 
 from harness import study as studies
-from harness.errors import InvalidInput
+from harness.errors import GradgaugeError, InvalidInput
 from harness.execute.local import Local, Settings
 from harness.judge import convergence, speed
 from harness.spec.architecture import is_weight
 from harness.spec.job import Convergence, Measure
 from harness.spec.recipe import GlobalNorm
 from harness.store import Record, Store
-from harness.study import Grid, Study
-from suites import contenders, meaning
+from harness.study import Grid, Study, find_case
+from suites import contenders, meaning, sidecar
 
-PROBLEM, EPOCHS = "digits-64-64-64-10", 5
-# Name → optimizer, clip, penalty. The last one is there to diverge.
+# Name → case and epochs: a ReLU network that learns at once, a sigmoid one from a small start that takes its time.
+PROBLEMS = {"digits": ("digits-64-64-64-10", 5), "breast cancer": ("sigmoid-binary", 20)}
+# Name → optimizer, clip, penalty. The last one is there to diverge, on the digits.
 RECIPES = {
     "SGD": ("sgd[lr=0.1]", "none", "none"),
     "SGD, clipped": ("sgd[lr=0.1]", "global_norm[0.5]", "none"),
@@ -35,20 +38,28 @@ RECIPES = {
     "Adam, clipped": ("adam[lr=0.001]", "global_norm[0.5]", "none"),
     "Adam, L1": ("adam[lr=0.001]", "none", "l1[1e-4]"),
     "Adam, L2": ("adam[lr=0.001]", "none", "l2[1e-4]"),
+    "Adam, clipped, L2": ("adam[lr=0.001]", "global_norm[0.5]", "l2[1e-4]"),
     "SGD, rate too large": ("sgd[lr=1e4]", "none", "none"),
 }
 MEASURES = (Convergence(evaluations=20, norms_every=1), contenders.SPEED)
+
+
+class Failure(str):
+    """Why there is no number, where there should have been one."""
+
+
 Figure = float | str  # a number, or why there is none
 Figures = Mapping[tuple[str, ...], Mapping[str, Figure]]  # (contender, …) → name → figure
 
 
-def grid(recipe: str, contender: str, what: Measure) -> Grid:
-    """A recipe by its name, on the perceptron, by one contender."""
+def grid(problem: str, recipe: str, contender: str, what: Measure) -> Grid:
+    """A problem and a recipe by their names, by one contender."""
+    case, epochs = PROBLEMS[problem]
     optimizer, clip, penalty = RECIPES[recipe]
     backend, _, mode = contender.partition(" ")
     return Grid(
         what,
-        (PROBLEM,),
+        (case,),
         (optimizer,),
         (clip,),
         (penalty,),
@@ -56,7 +67,8 @@ def grid(recipe: str, contender: str, what: Measure) -> Grid:
         devices=(contenders.DEVICE,),
         modes=(mode,),
         implementation="shipped",
-        epochs=EPOCHS,
+        epochs=epochs,
+        batch=32,
     )
 
 
@@ -72,36 +84,50 @@ def measured(grids: Iterable[Grid], named: Callable[[Record], tuple[str, ...]]) 
                 return {}  # no framework that is asked for is installed
         for record in store.records():
             found.setdefault(named(record), []).append(record)
+            sidecar.note(record.job.cell.backend, record.facts, record.job.environment.flags)
     return found
 
 
 def figure(figures: Figures, name: str, *parameters: str) -> float:
-    """One figure; skipped, with the reason, where there is none."""
+    """One figure; skipped, with the reason, where there is none to be had; an error where it broke."""
     found = figures.get(parameters, {}).get(name, f"{parameters[0]} cannot run here: gradgauge doctor says why")
+    if isinstance(found, Failure):
+        raise GradgaugeError(found)
     if isinstance(found, str):
         raise SkipNotImplemented(found)
     return found
 
 
+def silence(record: Record) -> str:
+    """Why a record has no numbers: one that failed or ran out of time broke."""
+    reason = f"{record.status}: {record.reason}"
+    return reason if record.status in ("unsupported", "diverged") else Failure(reason)
+
+
 class Trained:
     """What the tracks of trained runs share."""
 
-    params = [contenders.EACH, list(RECIPES)]
-    param_names = ["contender", "recipe"]
-    version = meaning.version(grid(recipe, contenders.EACH[0], what) for recipe in RECIPES for what in MEASURES)
+    params = [contenders.EACH, list(PROBLEMS), list(RECIPES)]
+    param_names = ["contender", "problem", "recipe"]
+    version = meaning.version(
+        replace(grid(problem, recipe, contenders.EACH[0], what), devices=())
+        for problem, recipe, what in itertools.product(PROBLEMS, RECIPES, MEASURES)
+    )
     timeout = 60.0
 
     def setup_cache(self) -> Figures:
-        """Train the perceptron with every recipe in every framework, and time the same steps."""
-        grids = [
-            grid(recipe, contender, what) for recipe in RECIPES for contender in contenders.EACH for what in MEASURES
-        ]
+        """Train every problem with every recipe in every framework, and time the same steps."""
+        grids = [grid(*one) for one in itertools.product(PROBLEMS, RECIPES, contenders.EACH, MEASURES)]
         names = {
-            recipe: name
-            for name in RECIPES
-            for recipe in studies.recipes(grid(name, contenders.EACH[0], MEASURES[0]), studies.find_case(PROBLEM))
+            (find_case(PROBLEMS[problem][0]).problem, spec): (problem, recipe)
+            for problem, recipe in itertools.product(PROBLEMS, RECIPES)
+            for spec in studies.recipes(
+                grid(problem, recipe, contenders.EACH[0], MEASURES[0]), find_case(PROBLEMS[problem][0])
+            )
         }
-        records = measured(grids, lambda r: (contenders.name(r.job.cell), names[r.job.cell.recipe]))
+        records = measured(
+            grids, lambda r: (contenders.name(r.job.cell), *names[r.job.cell.problem, r.job.cell.recipe])
+        )
         return {parameters: trained(group) for parameters, group in records.items()}
 
     setup_cache.timeout = 1800.0  # type: ignore[attr-defined]
@@ -112,7 +138,7 @@ def trained(records: list[Record]) -> dict[str, Figure]:
     (trial,) = convergence.trials(records)
     (run,) = trial.runs or (None,)
     if run is None:
-        return dict.fromkeys(FIGURES, trial.records[0].reason)
+        return dict.fromkeys(FIGURES, silence(trial.records[0]))
     diverged = run.record.status == "diverged"
     found: dict[str, Figure] = {"diverged": float(diverged)}
     if diverged:

@@ -156,18 +156,27 @@ class TensorFlowTrainer:
             self._fence()
 
     def train(self, order: Integers) -> Steps:
+        return self._ready(order)()
+
+    def _ready(self, order: Integers) -> Callable[[], Steps]:
+        """Training on these rows, but for what can be made ready: the traced step and the rows on the device."""
         with self._settings():
             step = modes.concrete(self._step, *self.batches(order.shape[1]))
             rows = tf.unstack(tf.constant(order))
-            if self.masked:
-                seen = [step(row, *self.masks(t, len(row))) for t, row in enumerate(rows, self.steps)]
-            else:
-                seen = [step(row) for row in rows]
-            # One transfer a block, which is also the fence.
-            table = tf.stack(seen).numpy() if seen else np.empty((0, 2 + len(self.named)))
-        self.steps += len(order)
-        table = table.astype(np.float64)
-        return Steps(table[:, 0], table[:, 1], table[:, 2:] if self.observing else None)
+
+        def go() -> Steps:
+            with self._settings():
+                if self.masked:
+                    seen = [step(row, *self.masks(t, len(row))) for t, row in enumerate(rows, self.steps)]
+                else:
+                    seen = [step(row) for row in rows]
+                # One transfer a block, which is also the fence.
+                table = tf.stack(seen).numpy() if seen else np.empty((0, 2 + len(self.named)))
+            self.steps += len(order)
+            table = table.astype(np.float64)
+            return Steps(table[:, 0], table[:, 1], table[:, 2:] if self.observing else None)
+
+        return go
 
     def observe(self, order: Integers, level: Level) -> Observed:
         with self._settings():
@@ -182,7 +191,8 @@ class TensorFlowTrainer:
 
     def phase(self, name: Phase, order: Integers) -> Callable[[], None]:
         if name == "step":
-            return lambda: _nothing(self.train(order))
+            ready = self._ready(order)
+            return lambda: _nothing(ready())
         with self._settings():
             if name in ("forward", "gradient"):
                 drawn = self.masks(self.steps, order.shape[1])

@@ -2,8 +2,8 @@
 
 Blocks that were measured in turn (one session) are compared block by block, so that a slow moment of the machine
 hits both sides; across sessions every block is compared with every block. A ratio is the median of those ratios, with
-a percentile-bootstrap interval of 95 % (for the median of ten blocks it covers about 93 %). An interval that includes 1
-decides nothing.
+a percentile-bootstrap interval of 95 % (for the median of 6 to 20 blocks it covers about 93 %). An interval that
+includes 1 decides nothing.
 """
 
 import itertools

@@ -52,14 +52,14 @@ class Stopwatch:
         return self._block()
 
     def _block(self) -> float:
-        begin = self.what.warm_up
-        self.trainer.reset(self.run.start)
-        self.trainer.train(self.order[:begin])
+        begin = min(self.what.warm_up, self.steps)
         rows = self.order[begin : begin + self.steps]
-        go = self.trainer.phase(self.what.phase, rows)
-        gc.collect()
+        self.trainer.reset(self.run.start)
+        gc.collect()  # before the steps that warm up: it leaves caches cold
         gc.disable()
         try:
+            self.trainer.train(self.order[:begin])
+            go = self.trainer.phase(self.what.phase, rows)
             started = time.perf_counter()
             go()
             return (time.perf_counter() - started) / len(rows)

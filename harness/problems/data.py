@@ -59,7 +59,13 @@ def split(data: DataSet) -> dict[str, Rows]:
     samples = shape(data)[0]
     shuffled = np.random.default_rng(data.split_seed).permutation(samples)
     n_test, n_validation = round(samples * data.test), round(samples * data.validation)
-    test, validation, training = np.split(shuffled, [n_test, n_test + n_validation])
+    test, rest = np.split(shuffled, [n_test])
+    if data.fold is None:
+        validation, training = np.split(rest, [n_validation])
+    else:
+        pieces = np.array_split(rest, data.folds)
+        validation = pieces.pop(data.fold)
+        training = np.concatenate(pieces)
     parts = {"training": training[: data.training], "validation": validation, "test": test}
     return {name: rows for name, rows in parts.items() if len(rows)}
 

@@ -17,6 +17,9 @@ INK, SOFT, LINE, PAPER = "#010101", "#010102", "#010103", "#010104"
 _VARIABLES = {INK: "ink", SOFT: "ink-2", LINE: "line", PAPER: "paper"}
 
 FONT = 11.0
+LINE_HEIGHT = 1.3 * FONT
+LONGEST = 44  # characters of a label's line
+LEAST = 160.0  # between the margins: what a drawing needs to be read
 _STYLE = {
     "svg.fonttype": "none",
     "svg.hashsalt": "gradgauge",
@@ -51,9 +54,24 @@ def series(number: int) -> str:
     return f"#0202{number:02x}"
 
 
+def broken(label: str) -> str:
+    """A label in lines of at most ``LONGEST`` characters, broken behind a space or a comma where there is one."""
+    lines = [""]
+    for piece in re.findall(rf"[^ ,]{{1,{LONGEST - 1}}}[ ,]?|[ ,]", label):
+        if len(lines[-1]) + len(piece.rstrip()) > LONGEST:
+            lines.append("")
+        lines[-1] += piece
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def high(labels: Sequence[str]) -> float:
+    """The height that the tallest of some labels needs."""
+    return LINE_HEIGHT * max(label.count("\n") + 1 for label in labels)
+
+
 def room(labels: Sequence[str]) -> float:
-    """The margin that labels left of the axes need."""
-    return 14.0 + 6.3 * max(len(label) for label in labels)
+    """The margin that labels beside the axes need."""
+    return 14.0 + 6.3 * max(len(line) for label in labels for line in label.split("\n"))
 
 
 def style() -> AbstractContextManager[None]:
@@ -62,8 +80,11 @@ def style() -> AbstractContextManager[None]:
 
 
 def axes(width: float, height: float, margins: tuple[float, float, float, float]) -> Axes:
-    """Axes on a new figure, in CSS pixels; ``margins`` are left, right, bottom, top."""
+    """Axes on a new figure, in CSS pixels, which is wider where the margins leave too little; these are left, right,
+    bottom, top.
+    """
     left, right, bottom, top = margins
+    width = max(width, left + right + LEAST)
     figure = Figure(figsize=(width / 72, height / 72))
     box = (left / width, bottom / height, 1 - (left + right) / width, 1 - (bottom + top) / height)
     return figure.add_axes(box)

@@ -8,11 +8,11 @@ import pandas as pd
 
 from harness.asv_results import CONTENDER
 from harness.judge import compare
-from harness.judge.compare import CONFIDENCE, DIVERGED, STEPS, Comparison, Kind, Measurement
+from harness.judge.compare import CONFIDENCE, DIVERGED, MARGIN, STEPS, Comparison, Kind, Measurement
 from harness.judge.speed import Interval
 from harness.report.section import Column, Entry, Table
 from harness.report.timed import UNITS
-from harness.report.tracked import MARGIN, Machine, Track
+from harness.report.tracked import Machine, Track
 from harness.report.words import NOTHING, between, counted, fixed, number
 
 BYTES = ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"), (1, "bytes"))

@@ -8,9 +8,9 @@ from harness.spec.job import FirstCall, Speed
 
 LEAD = (
     "Steady seconds a step: the median of blocks that were timed in turn, A B C D B C D A, the machine to themselves, "
-    "after warm-up. Intervals are 95 % bootstrap intervals; with ten blocks they cover about 93 %. They hold within "
-    "this session: another session on this machine can differ by more. Nobody is called faster where the interval of "
-    "the ratio includes 1."
+    "after warm-up. Intervals are 95 % bootstrap intervals, which cover a little less where blocks are few. They hold "
+    "within this session: another session on this machine can differ by more. Nobody is called faster where the "
+    "interval of the ratio includes 1."
 )
 
 

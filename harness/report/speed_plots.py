@@ -18,9 +18,9 @@ def step_times(material: Material, one: Setting, groups: Sequence[Group], name: 
     contenders = material.present(s.contender for group in groups for s in group.steady)
     lanes = {contender.name: lane for lane, contender in enumerate(contenders)}
     size, words = unit(min(s.seconds.value for group in groups for s in group.steady))
-    row, gap = 9.0 * len(contenders) + 12, 9.0
+    labels = [canvas.broken(label(material, group, groups)) for group in groups]
+    row, gap = max(9.0 * len(contenders) + 12, canvas.high(labels) + 4), 9.0
     height = row * len(groups) + 52
-    labels = [label(material, group, groups) for group in groups]
     drawn = canvas.axes(400, height, (canvas.room(labels), 14, 36, 16))
     for line, group in enumerate(groups):
         for steady in group.steady:
@@ -68,11 +68,13 @@ def first_calls(material: Material, one: Setting, firsts: Sequence[First], name:
     several = len({first.record.job.cell.recipe for first in firsts}) > 1
     phases = [(first.imports, first.build, first.first_step) for first in firsts]
     size, words = unit(max(sum(seconds) for seconds in phases))
-    names = [
+    who = [
         material.of(first.record.job).name + (f", {material.recipe(first.record.job.cell.recipe)}" if several else "")
         for first in firsts
     ]
-    drawn = canvas.axes(400, 26 * len(firsts) + 52, (canvas.room(names), 40, 36, 8))
+    names = [canvas.broken(name) for name in who]
+    row = max(26.0, canvas.high(names) + 4)
+    drawn = canvas.axes(400, row * len(firsts) + 52, (canvas.room(names), 40, 36, 8))
     for line, (first, seconds) in enumerate(zip(firsts, phases, strict=True)):
         contender, begin = material.of(first.record.job), 0.0
         for length, shade in zip(seconds, (0.3, 0.6, 1.0), strict=True):

@@ -4,7 +4,11 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from harness.judge import speed
+from msgspec.structs import replace
+
+from harness.judge import choice, speed
+from harness.judge.choice import Choice
+from harness.judge.compare import MARGIN
 from harness.judge.convergence import Run, Spread, Trial
 from harness.judge.speed import Group, Overall
 from harness.report import commits, commits_circumstances, same_maths, speed_tables, timed, trained
@@ -12,8 +16,10 @@ from harness.report.circumstances import STATUSES
 from harness.report.material import Material, Setting
 from harness.report.section import Item, Statement
 from harness.report.words import between, counted, fixed, listed, number, problem_name, rates
+from harness.spec.cell import Cell
+from harness.spec.problem import Network
 from harness.spec.recipe import Recipe
-from harness.spec.spellings import optimizer_name
+from harness.spec.spellings import optimizer_name, recipe_label
 from harness.store import Record
 
 
@@ -28,6 +34,7 @@ def statements(material: Material) -> list[Statement]:
         trials = [pair for pair in trials if pair not in single]
     for one, every in trials:
         found += [_best(material, one, every), _target(material, one, every)]
+    found += _chosen(choice.choices(material.trials), material)
     found += commits.statements(material)
     return [statement for statement in (*found, _troubles(material)) if statement is not None]
 
@@ -70,8 +77,7 @@ def _fastest(material: Material, one: Setting, groups: Sequence[Group]) -> State
     base = speed_tables.leader(means)
     steady = [s for group in groups for s in group.steady]
     threads = listed(sorted({material.of(s.job).threads for s in steady}))
-    cores = ", each on as many cores, the same ones for all" if timed.held([s.record for s in steady]) else ""
-    place = f"{one.step_conditions}, {threads}{cores}."
+    place = f"{one.step_conditions}, {timed.cores([s.record for s in steady]) or threads}."
     composed: dict[str, list[str]] = {}
     for s in (s for s in steady if s.composed):
         composed.setdefault(material.of(s.job).name, []).append(material.recipe(s.job.cell.recipe))
@@ -83,7 +89,11 @@ def _fastest(material: Material, one: Setting, groups: Sequence[Group]) -> State
             "Speed", one.name, ["**Nobody leads:** not every pair was compared over the same recipes.", place]
         )
     over = sorted((mean for mean in means if mean.to == base), key=lambda mean: mean.factor.value)
-    level = [material.contenders[mean.of].name for mean in over if mean.verdict != "longer"]
+    level = [
+        material.contenders[mean.of].name
+        for mean in over
+        if mean.verdict != "longer" or mean.factor.value <= 1 + MARGIN  # another session moves a ratio by as much
+    ]
     name = material.contenders[base].name
     if level:
         who = listed([name, *level])
@@ -212,6 +222,46 @@ def _between_backends(material: Material, ended: Sequence[tuple[Trial, Spread]])
     return f"Between backends the same recipe ends at most {number(widest, 2)} apart ({recipe_name})."
 
 
+def _chosen(choices: Sequence[Choice], material: Material) -> list[Statement]:
+    """Which λ or c: of each problem and recipe, contender by contender."""
+    found: dict[tuple[str, Cell, type], list[Choice]] = {}
+    for one in choices:
+        cell = replace(one.cell, backend="")
+        found.setdefault((one.what, cell, type(one.tried[0].setting)), []).append(one)
+    return [_choice(material, alike) for alike in found.values()]
+
+
+def _choice(material: Material, alike: Sequence[Choice]) -> Statement:
+    first = alike[0]
+    scores = len(first.tried[0].scores)
+    kind = first.tried[0].setting.spelling()
+    how = (
+        f"λ of {kind} by cross-validation, mean validation loss over {counted(scores, 'fold')}: the largest"
+        if first.what == "penalty"
+        else f"c of {kind}, mean validation loss over {counted(scores, 'seed')}: the smallest"
+    )
+    items = [
+        Item(
+            material.contenders[one.contender].name,
+            one.chosen.name,
+            f"{number(one.chosen.mean)} ± {number(one.chosen.error)}; best {one.best.name}, "
+            f"{number(one.best.mean)} ± {number(one.best.error)}",
+            material.contenders[one.contender].series,
+        )
+        for one in alike
+    ]
+    values = listed(one.name for one in first.tried)
+    sentences = [f"**Chosen is {how} within one standard error of the best**, ± that error:", f"Tried: {values}."]
+    return Statement(f"Choice of {first.what}", _problem(first), sentences, ranking=items)
+
+
+def _problem(one: Choice) -> str:
+    problem = one.cell.problem
+    if isinstance(problem, Network) and problem.data.fold is not None:
+        problem = replace(problem, data=replace(problem.data, fold=None))
+    return f"{problem_name(problem)}, {recipe_label(one.cell.recipe)}"
+
+
 def _target(material: Material, one: Setting, trials: Sequence[Trial]) -> Statement | None:
     aimed = [(trial, steps) for trial in trials if (steps := trial.steps_to_target) is not None]
     if not aimed:
@@ -234,7 +284,7 @@ def _troubles(material: Material) -> Statement:
     for status in STATUSES:
         records = [record for record in material.records if record.status == status]
         names = [
-            f"{listed(who)} with {_few(recipes)} ({reason})"
+            f"{listed(who)} with {_few(recipes)}{reason and f' ({reason})'}"
             for (reason, recipes), who in _alike(material, records).items()
         ]
         if names:
@@ -253,7 +303,9 @@ _WORDS = {"diverged": "diverged", "failed": "failed", "timeout": "ran out of tim
 
 
 def _reason(record: Record) -> str:
-    return f"at step {Run(record).diverged_at}" if record.status == "diverged" else record.reason
+    """Why, as the record has it, which may be nothing; where it diverged, if its losses were recorded."""
+    step = Run(record).diverged_at
+    return record.reason if step is None else f"at step {step}"
 
 
 def _alike(material: Material, records: Sequence[Record]) -> dict[tuple[str, tuple[str, ...]], list[str]]:

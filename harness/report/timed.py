@@ -6,7 +6,7 @@ from harness.judge import speed
 from harness.judge.speed import First, Group
 from harness.report.material import Material, Setting, setting, setting_order
 from harness.report.section import Legend
-from harness.report.words import listed, recipe_order
+from harness.report.words import counted, listed, recipe_order
 from harness.store import Record
 
 UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"))
@@ -63,8 +63,27 @@ def overlapping(material: Material, records: Sequence[Record]) -> str:
 
 
 def held(records: Sequence[Record]) -> bool:
-    """Whether all were kept on as many cores as they have threads (``measure.cores``)."""
+    """Whether all were kept on some cores, one a thread where there are so many (``measure.cores``)."""
     return all("cores" in record.facts for record in records)
+
+
+def cores(records: Sequence[Record]) -> str:
+    """Threads and the cores that they were kept on, in words; empty where some were not kept on any."""
+    if not held(records):
+        return ""
+    pairs = sorted({(record.job.environment.threads, int(record.facts["cores"])) for record in records})
+    words = [
+        f"{_one(threads, 'thread')} on {_one(kept, 'core')}" + (" (fewer than threads)" if kept < threads else "")
+        for threads, kept in pairs
+    ]
+    alike = len(pairs) == 1 and len({record.job.environment.machine for record in records}) == 1
+    several = len({speed.contender(record.job) for record in records}) > 1
+    same = f", the same {'core' if pairs[0][1] == 1 else 'cores'} for all" if alike and several else ""
+    return listed(words) + same
+
+
+def _one(count: int, thing: str) -> str:
+    return f"one {thing}" if count == 1 else counted(count, thing)
 
 
 def legend(material: Material, one: Setting, records: Sequence[Record]) -> list[Legend]:

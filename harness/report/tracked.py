@@ -10,11 +10,9 @@ from typing import NamedTuple
 from harness import asv_results
 from harness.asv_results import Benchmark, Entry, Result, Unreadable
 from harness.judge import compare
-from harness.judge.compare import BYTES, DIVERGED, SECONDS, STEPS, Compared
+from harness.judge.compare import BYTES, DIVERGED, MARGIN, SECONDS, STEPS, Compared
 from harness.report.contenders import COLOURS, SERIES
 from harness.report.words import counted
-
-MARGIN = 0.05  # of what is called equal between commits
 
 
 class Tracker(NamedTuple):

@@ -46,13 +46,13 @@ class Health(Piece, frozen=True, tag="health"):
 class Speed(Piece, frozen=True, tag="speed"):
     """Seconds of ``blocks`` blocks of steps, each of about ``block_seconds``, after ``warm_up`` steps.
 
-    Of whole steps, or of one ``phase`` of them (``backend.Trainer.phase``). Blocks are short and many: what disturbs
-    one lasts longer than it, and spares the others.
+    Or after as many as it has itself, where those are fewer. Of whole steps, or of one ``phase`` of them
+    (``backend.Trainer.phase``). Blocks are short and many: what disturbs one lasts longer than it, and spares others.
     """
 
-    blocks: Count = 40
-    block_seconds: Positive = 0.005
-    warm_up: Index = 5
+    blocks: Count = 20
+    block_seconds: Positive = 0.02
+    warm_up: Index = 20
     phase: Literal["step", "forward", "gradient", "penalty", "clip", "update"] = "step"
 
 

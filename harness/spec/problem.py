@@ -23,6 +23,9 @@ class DataSet(Spec, frozen=True):
     ``test`` and ``validation`` are shares of the samples; ``training`` caps the number of training
     samples. ``scaling`` is fitted on the training part only and applied to all.
 
+    With ``fold`` k of ``folds`` the validation part is the k-th of so many parts of all that is not the test part, for
+    cross-validation; ``validation`` is not looked at.
+
     The made sequences, adding, copy and temporal_order, have ``length`` time steps (50 if left out), and there are
     ``samples`` of them (6000).
 
@@ -37,6 +40,8 @@ class DataSet(Spec, frozen=True):
     test: Fraction = 0.2
     training: Annotated[Count | None, left_out("all that the other parts leave", 500)] = None
     split_seed: Index = 0
+    fold: Annotated[Index | None, left_out("one validation part, no cross-validation", 0)] = None
+    folds: Annotated[int, msgspec.Meta(ge=2)] = 5
     inputs: tuple[str, ...] = ()
     targets: tuple[str, ...] = ()
     length: Annotated[AtLeast20 | None, left_out("50; only of adding, copy and temporal_order", 100)] = None
@@ -56,6 +61,8 @@ class DataSet(Spec, frozen=True):
             raise InvalidInput(f"data {self.name}: length and samples belong to {', '.join(SEQUENCES)}")
         if (self.length or 50) * (self.samples or 6000) > MOST_STEPS:
             raise InvalidInput(f"data {self.name}: length × samples may be {MOST_STEPS:,} at most")
+        if self.fold is not None and self.fold >= self.folds:
+            raise InvalidInput(f"data {self.name}: fold {self.fold} of {self.folds}: the first is 0")
         if self.validation + self.test >= 1:
             raise InvalidInput(
                 f"data {self.name}: validation {self.validation} + test {self.test} leave nothing to train on"

@@ -38,9 +38,9 @@ def mlp(start: Start) -> nn.Module:
 
 
 def cnn(start: Start) -> nn.Module:
-    """Two convolutions with pools, two linear layers."""
+    """Two convolutions with pools, two linear layers; channels last, which torch recommends and is quicker here."""
     first = start["dense1.weight"].reshape(2, 2, 32, 64).transpose(2, 0, 1, 3).reshape(128, 64)  # NHWC → NCHW
-    return nn.Sequential(
+    model = nn.Sequential(
         nn.Unflatten(1, (1, 8, 8)),
         _convolution(start, "conv2d1"),
         nn.ReLU(),
@@ -53,6 +53,7 @@ def cnn(start: Start) -> nn.Module:
         nn.ReLU(),
         _linear(start, "dense2"),
     )
+    return model.to(memory_format=torch.channels_last)
 
 
 class RowLSTM(nn.Module):

@@ -95,6 +95,19 @@ def test_a_failure_in_the_second_is_worse(copied, asv_run, gradgauge):
     done = gradgauge("compare", "HEAD~1", "HEAD", "--fail-on", "worse", cwd=copied)
     assert done.returncode == 1
     assert f"now fails: numpy eager, adam, {STEP}" in done.err
+    assert not re.search(r"\bnan\b", done.out)
+
+
+def test_a_branch_may_have_a_separator_as_a_path_has(copied, gradgauge):
+    subprocess.run(["git", "branch", "feature/one", "HEAD"], cwd=copied, check=True)
+    assert gradgauge("compare", "HEAD~1", "feature/one", cwd=copied).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("intervals", "says"), [(0, "no intervals"), (1, "1 interval, 95 %"), (2, "2 intervals, 95 % for all together")]
+)
+def test_intervals_are_counted_in_english(intervals, says):
+    assert cli._corrected(intervals) == f"B/A; {says}"
 
 
 def test_a_benchmark_that_changed_is_not_compared(copied, asv_run, gradgauge):
@@ -137,6 +150,9 @@ def test_results_that_cannot_be_read(copied, asv_run, gradgauge):
         assert f"{other.name}: Error parsing JSON" in lost.err
     for path in (one, other, third):
         path.unlink()
+    mistyped = gradgauge("compare", "runs/typo", "HEAD", cwd=copied)
+    assert mistyped.returncode == 2
+    assert "runs/typo: there is no such run or file" in mistyped.err
     nothing = gradgauge("compare", "HEAD~1", "HEAD", cwd=copied)
     assert nothing.returncode == 3
     assert "holds no result that can be read" in nothing.err
@@ -158,6 +174,11 @@ BAD = [
     (("suite", "HEAD"), "is no run: it has no run.json. Runs are made by"),
     (("HEAD", "HEAD", "--results", "nowhere"), "there is no folder nowhere"),
     (("HEAD", "HEAD", "--margin", "-1"), "--margin"),
+    (("HEAD", "HEAD", "--margin", "nan"), "--margin"),
+    (("HEAD", "HEAD", "--margin", "inf"), "--margin"),
+    (("runs/typo", "HEAD"), "runs/typo: there is no such run or file"),
+    (("HEAD", "./typo"), "./typo: there is no such run or file"),
+    (("/nowhere/typo", "HEAD"), "/nowhere/typo: there is no such run or file"),
     (("--help-me", "HEAD"), "--help-me"),
 ]
 

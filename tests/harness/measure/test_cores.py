@@ -48,3 +48,12 @@ def test_more_threads_than_cores_are_held_to_all_cores():
     cores.hold()
     assert where(0) == before
     assert cores.facts() == {"cores": str(len(before))}
+
+
+def test_held_again_without_release_it_still_knows_where_it_could_go():
+    before = where(0)
+    Cores(threads=1).hold()
+    later = Cores(threads=1)
+    later.hold()
+    later.release()
+    assert where(0) == before

@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 from sklearn import datasets
 
+from harness.errors import InvalidInput
 from harness.problems.catalogue import CATALOGUE
 from harness.problems.data import SHAPES, _known, load, split
 from harness.spec.problem import DataSet
@@ -87,3 +89,20 @@ def test_cube_targets_by_hand():
         np.testing.assert_allclose(targets[row], expected)
     full = next(i for i, v in enumerate(volumes) if v.all())
     np.testing.assert_allclose(targets[full], (1, 1))
+
+
+def test_folds_are_the_validation_parts_of_each_other_and_leave_the_test_part_alone():
+    one = DataSet("iris", test=0.2)
+    every = [split(replace(one, fold=fold)) for fold in range(5)]
+    assert all((parts["test"] == split(one)["test"]).all() for parts in every)
+    validated = np.concatenate([parts["validation"] for parts in every])
+    assert sorted([*validated, *every[0]["test"]]) == list(range(150))
+    for parts in every:
+        assert len(parts["validation"]) == 24  # 150 − 30, a fifth
+        assert not set(parts["validation"]) & set(parts["training"])
+        assert len(parts["training"]) == 96
+
+
+def test_a_fold_that_does_not_exist_is_refused():
+    with pytest.raises(InvalidInput, match="fold 5 of 5: the first is 0"):
+        DataSet("iris", fold=5).check()

@@ -13,8 +13,9 @@ import pytest
 
 from harness import asv_results
 from harness.errors import NothingMeasured
-from harness.judge.compare import Key
-from harness.report import write
+from harness.judge.compare import BYTES, MARGIN, SECONDS, Key, Measurement
+from harness.judge.speed import Interval
+from harness.report import commits_tables, write
 from harness.report.contenders import COLOURS, SERIES
 from harness.report.tracked import Tracked
 
@@ -91,6 +92,36 @@ def test_each_benchmark_with_two_commits_is_drawn(page):
     assert set(drawn) == {STEP, DIVERGED, "tiny.Memory.track_peak_host_bytes", "tiny.track_size",
                           "tiny.Convergence.track_steps_to_target"}  # fmt: skip
     assert drawn.count(STEP) == 2  # adam and sgd
+
+
+def test_commits_are_equal_within_the_margin_of_compare(folder):
+    assert re.search(rf"shown, \d+ equal within {100 * MARGIN:g} %,", (folder / "report" / "report.md").read_text())
+
+
+def test_what_is_undecided_is_told_as_its_sign_is_set(folder):
+    """By a clock and without an interval: u. Moved by no clock, and without an interval: no sign."""
+    words = (folder / "report" / "report.md").read_text()
+    assert "what no clock moves has no interval and no sign" in words
+    few, number = Measurement(SECONDS, {0: 1.0, 1: 2.0}), Measurement(BYTES, {0: 2000.0}, noisy=False)
+    assert commits_tables._cell(SECONDS, few, 1.0, Interval(1.5)).light == "×1.50 u"
+    assert commits_tables._cell(BYTES, number, 1.0, Interval(2.0)).light == "×2.00"
+
+
+def test_a_change_beyond_the_margin_of_compare_is_told(folder, asv_run, tmp_path):
+    """Both commits' step times are made up: the second's are 4 % longer, which nothing but the margin may hide."""
+    copy = tmp_path / ".asv" / "results"
+    shutil.copytree(folder / ".asv" / "results", copy)
+    for commit, factor in zip(asv_run.commits, (1, 1.04), strict=True):
+        (path,) = (copy / "here").glob(f"{commit[:8]}-*.json")
+        one = json.loads(path.read_text())
+        place = one["result_columns"].index("samples")
+        times = [factor * (1 + 1e-5 * n) for n in range(8)]
+        one["results"][STEP][place] = [times if old else old for old in one["results"][STEP][place]]
+        path.write_text(json.dumps(one))
+    write([copy], tmp_path)
+    changes = pd.read_csv(tmp_path / "asv-changes.csv", keep_default_na=False)
+    verdicts = changes[changes.benchmark == STEP].verdict
+    assert len(verdicts) and set(verdicts) == {"slower"}
 
 
 def test_what_changed_failed_and_cannot_be_read_is_told(folder, asv_run):

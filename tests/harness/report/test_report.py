@@ -11,13 +11,14 @@ import pytest
 from msgspec.structs import replace
 
 from harness.errors import NothingMeasured
+from harness.report import canvas, timed, write
 from harness.report import page as page_
-from harness.report import write
 from harness.report.material import read
 from harness.report.words import number, rates
-from harness.spec.job import Convergence
-from harness.spec.optimizers import SGD
-from harness.spec.recipe import GlobalNorm, Recipe
+from harness.spec.job import Agreement, Convergence, FirstCall, Speed
+from harness.spec.optimizers import SGD, Adam
+from harness.spec.recipe import L1L2, Coupled, GlobalNorm, Recipe
+from harness.spec.schedules import Exponential
 from harness.store import Store
 from harness.study import Grid, Study
 from tests.harness.report.conftest import run_into
@@ -192,7 +193,7 @@ def test_intervals_are_said_to_hold_within_a_session(report, page):
 
 def test_who_computes_beside_its_python_is_told_beside_the_ranking(small_run, report, tmp_path):
     assert "hands each step" not in speed_words(report)
-    assert "1 thread, each on as many cores, the same ones for all" in speed_words(report)
+    assert ", one thread on one core, the same core for all." in speed_words(report)
     other = tmp_path / "other"
     with Store.create(other, Store.open(small_run).about()) as store:
         for record in Store.open(small_run).records():
@@ -200,9 +201,59 @@ def test_who_computes_beside_its_python_is_told_beside_the_ranking(small_run, re
             facts.pop("cores", None)  # where the system cannot hold a process to some of its cores
             store.write(replace_facts(record, facts))
     write([other], other)
+    assert ", 1 thread." in speed_words(other)
     words = "torch hands each step to a thread that computes while its Python goes on"
     assert words in speed_words(other) and "Held to a single core the order can be another." in speed_words(other)
     assert (other / "report.html").read_text().count(words) == 2  # in the summary and below the ratios
+
+
+@pytest.mark.parametrize(
+    ("pairs", "words"),
+    [
+        (((1, 1), (1, 1)), "one thread on one core, the same core for all"),
+        (((1, 1),), "one thread on one core"),
+        (((4, 4), (4, 4)), "4 threads on 4 cores, the same cores for all"),
+        (((4, 2), (4, 2)), "4 threads on 2 cores (fewer than threads), the same cores for all"),
+        (((4, 1), (4, 1)), "4 threads on one core (fewer than threads), the same core for all"),
+        (((1, 1), (4, 4)), "one thread on one core and 4 threads on 4 cores"),
+        (((1, 1), (1, None)), ""),
+    ],
+)
+def test_threads_are_told_with_the_cores_that_they_had(pairs, words, small_run):
+    one = next(record for record in Store.open(small_run).records() if isinstance(record.job.measure, Speed))
+    records = []
+    for place, (threads, cores) in enumerate(pairs):
+        environment = replace(one.job.environment, threads=threads, packages={"numpy": str(place)})
+        facts = {name: fact for name, fact in one.facts.items() if name != "cores"}
+        facts |= {"cores": str(cores)} if cores else {}
+        records.append(replace_facts(replace_job(one, replace(one.job, environment=environment)), facts))
+    assert timed.cores(records) == words
+
+
+def test_cores_of_two_machines_are_not_the_same(small_run):
+    one = next(record for record in Store.open(small_run).records() if isinstance(record.job.measure, Speed))
+    one = replace_facts(one, {**one.facts, "cores": "1"})
+    other = replace_job(one, replace(one.job, environment=replace(one.job.environment, machine="another")))
+    assert timed.cores([one, other]) == "one thread on one core"
+
+
+def test_where_an_agreement_diverged_is_told_only_if_its_record_knows(small_run, tmp_path):
+    """Records of agreement hold no losses; what they know of a divergence is in their reason, if in anything."""
+    records = [r for r in Store.open(small_run).records() if r.job.measure == Agreement()]
+    reasons = {"torch": "the loss is not finite from step 1"}
+    with Store.create(tmp_path / "lost", {"study": None}) as store:
+        for record in records:
+            reason = reasons.get(record.job.cell.backend, "")
+            store.write(type(record)(record.job, "diverged", reason, record.plan, record.facts, record.table))
+    words = (write([tmp_path / "lost"], tmp_path).with_name("report.md")).read_text()
+    (told,) = re.findall(r"\*\*3 jobs diverged:\*\*(.*)", words)
+    assert "None" not in told
+    assert "torch with adam[lr=0.001] (the loss is not finite from step 1)" in told
+    assert re.search(r"numpy with adam\[lr=0\.001\][;.]", told)
+
+
+def test_no_coverage_is_claimed_for_a_number_of_blocks_that_nobody_timed(page):
+    assert "ten blocks" not in page and "cover a little less where blocks are few" in page
 
 
 def replace_facts(record, facts):
@@ -275,3 +326,43 @@ def test_problems_with_a_recipe_each_are_one_statement_of_ranges_and_losses(tmp_
     assert f"  - quadratic-100: **{number(ends)}** (training loss of 1 run" in words
     assert "  - cube-2x2x2: **lost** (validation R² of 2 runs, 2 diverged" in words
     assert "ranks these rates" not in words
+
+
+LONG = Recipe(
+    Adam(0.001, beta1=0.91, beta2=0.9991, eps=1e-7), GlobalNorm(), L1L2(), Coupled(), Exponential(0.7, every=70)
+)
+
+
+def test_labels_of_any_length_have_room(small_run, tmp_path):
+    """A recipe with one of everything, and an environment that takes three hundred characters to be told apart."""
+    versions = {"torch": "9" * 300, "numpy": "8.8"}
+    with Store.create(tmp_path / "long", {"study": {"name": "long"}}) as store:
+        for record in Store.open(small_run).records():
+            if isinstance(record.job.measure, Speed | FirstCall):
+                job = replace(record.job, cell=replace(record.job.cell, recipe=LONG))
+                store.write(replace_job(record, job))
+                packages = {**job.environment.packages, **versions}
+                store.write(replace_job(record, replace(job, environment=replace(job.environment, packages=packages))))
+    page = write([tmp_path / "long"], tmp_path).read_text()
+    widths = {
+        title: float(width)
+        for width, title in re.findall(r'<svg viewBox="0 0 ([\d.]+) [^>]*><title[^>]*>(Step|First|Mult)', page)
+    }
+    assert widths.keys() == {"Step", "First", "Mult"}
+    assert widths["Step"] < 600 and widths["First"] < 600 < widths["Mult"]
+
+
+@pytest.mark.parametrize(
+    ("label", "lines"),
+    [
+        ("adam[lr=0.001]", ["adam[lr=0.001]"]),
+        ("", [""]),
+        ("x" * 100, ["x" * 43, "x" * 43, "x" * 14]),
+        (
+            "adam[lr=0.001,beta1=0.91,beta2=0.9991] + l2[lam=0.0001]",
+            ["adam[lr=0.001,beta1=0.91,beta2=0.9991] +", "l2[lam=0.0001]"],
+        ),
+    ],
+)
+def test_long_labels_are_broken_behind_spaces_and_commas(label, lines):
+    assert canvas.broken(label).split("\n") == lines
