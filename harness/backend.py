@@ -12,8 +12,10 @@ from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 
+from harness.observation import Observed
 from harness.problems.task import Task
 from harness.spec.cell import Cell
+from harness.spec.job import Level
 
 Floats = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
 Integers = np.ndarray[tuple[int, ...], np.dtype[np.int32]]
@@ -65,6 +67,15 @@ class Trainer(Protocol):
 
     def train(self, order: Integers) -> Steps:
         """Make one update for each row of ``order``, shape (steps, batch): indices of training samples."""
+        ...
+
+    def observe(self, order: Integers, level: Level) -> Observed:
+        """Make the steps that ``train`` would make of ``order``, and tell what they were like.
+
+        From the steps' own forward and backward, reduced on the device and fetched once. The parameters after it are
+        those that ``train`` leaves to the last bit; to rounding where operations are fused that nobody looks between
+        (JAX, TensorFlow's graphs, torch's ``compile``, whose loss is observed eagerly). ``train`` pays nothing for it.
+        """
         ...
 
     def phase(self, name: Phase, order: Integers) -> Callable[[], None]:

@@ -7,7 +7,7 @@ from harness.environment import cores
 from harness.measure.speed import FEWEST_STEPS
 from harness.problems import task as tasks
 from harness.spec import architecture
-from harness.spec.job import TIMED, Agreement, Convergence, FirstCall, Job, Memory, Speed
+from harness.spec.job import TIMED, Agreement, Convergence, FirstCall, Health, Job, Memory, Speed
 from harness.spec.layers import (
     GRU,
     LSTM,
@@ -38,7 +38,7 @@ def seconds(job: Job) -> float:
     backend, measure = job.cell.backend, job.measure
     start, build, step = _START.get(backend, 1.0), _BUILD.get(backend, 0.05), _STEP.get(backend, 1e-3)
     match measure:
-        case Agreement() | Convergence():
+        case Agreement() | Convergence() | Health():
             samples, operations = _size(job.cell.problem)
             return (build / _sharing(job) + step * tasks.total_steps(samples, job.cell.budget)) * operations / DENSE
         case Speed(blocks=blocks, block_seconds=block, warm_up=warm_up):

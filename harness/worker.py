@@ -23,12 +23,12 @@ from harness.backend import Backend  # noqa: E402
 from harness.environment import PROTOCOL  # noqa: E402
 from harness.errors import GradgaugeError, Unsupported  # noqa: E402
 from harness.frames import Hello, Reply, Request  # noqa: E402
-from harness.measure import agreement, clock, convergence, memory, speed  # noqa: E402
+from harness.measure import agreement, clock, convergence, health, memory, speed  # noqa: E402
 from harness.measure.run import Builder, Outcome, Run  # noqa: E402
 from harness.measure.speed import Stopwatch  # noqa: E402
 from harness.problems import task as tasks  # noqa: E402
 from harness.spec.base import from_json  # noqa: E402
-from harness.spec.job import Agreement, Convergence, FirstCall, Job, Memory, Speed  # noqa: E402
+from harness.spec.job import Agreement, Convergence, FirstCall, Health, Job, Memory, Speed  # noqa: E402
 
 _task = functools.lru_cache(maxsize=8)(tasks.make)
 
@@ -89,6 +89,8 @@ class Worker:
                 return agreement.measure(run, job.measure)
             case Convergence():
                 return convergence.measure(run, job.measure)
+            case Health():
+                return health.measure(run, job.measure)
             case FirstCall():
                 return speed.first_call(run, self.import_seconds)
             case Memory():

@@ -19,6 +19,7 @@ FUNCTIONS = {
     "clip": "a, a_min, a_max, out=None",
     "concatenate": "tup, axis=0, out=None, *, dtype=None, casting='same_kind'",
     "copyto": "dst, src, casting='same_kind', where=None",
+    "count_nonzero": "a, axis=None",
     "dot": "a, b, out=None",
     "empty": "shape, dtype=float, order='C'",
     "empty_like": "prototype, dtype=None, order='K', subok=None, shape=None",
@@ -36,7 +37,7 @@ SIGNATURES = {name: inspect.signature(eval(f"lambda {parameters}: None")) for na
 # cupy.NAME, elementwise: inputs, then possibly the output; of keywords out, dtype and casting, but not where.
 UFUNCS = frozenset(
     (
-        *("absolute", "add", "divide", "equal", "exp", "expm1", "greater", "greater_equal", "log", "log1p"),
+        *("absolute", "add", "divide", "equal", "exp", "expm1", "greater", "greater_equal", "isfinite", "log", "log1p"),
         *("logical_and", "logical_xor", "maximum", "minimum", "multiply", "negative", "not_equal", "reciprocal"),
         *("sign", "sqrt", "subtract", "tanh"),
     )
@@ -155,8 +156,8 @@ class Elsewhere(NDArrayOperatorsMixin):
 
     def max(self, axis=None, out=None, keepdims=False):
         assert out is None or out.dtype == self.dtype
-        self.inside.max(axis, None if out is None else out.inside, keepdims)
-        return out
+        made = self.inside.max(axis, None if out is None else out.inside, keepdims)
+        return Elsewhere(np.asarray(made)) if out is None else out
 
     def sum(self, axis=None, dtype=None, out=None, keepdims=False):
         return np.add.reduce(self.reshape(-1) if axis is None else self, axis or 0, dtype, out, keepdims)

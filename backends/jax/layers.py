@@ -1,6 +1,6 @@
 """Networks: pure functions of the dict of parameters, which keep the canonical layout."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 from zlib import crc32
 
@@ -44,6 +44,7 @@ class Pass(NamedTuple):
     training: bool
     running: Mapping[str, Moments]  # of every batch norm, by the layer's name
     noise: Any = None  # of dropouts, in training: in ``exact`` m/(1 − p) by the layer's name, in ``shipped`` a key
+    look: Callable[[str, Array], Array] | None = None  # takes each layer's outputs and hands them on
 
 
 def origin(model: tuple[Layer, ...], exact: bool) -> Origin:
@@ -72,6 +73,7 @@ def apply(
                 x = dropout(rate, name, x, at) if at.training else x
             case _:
                 x = forward(layer, own(name, parameters), x, at.exact)
+        x = x if at.look is None else at.look(name, x)
     return x, after
 
 

@@ -1,6 +1,7 @@
 """The training loop, as a JAX user writes it: one jitted call a step, everything on the device."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -9,17 +10,19 @@ import numpy as np
 import optax
 from jax import Array
 
-from backends.jax import clips, update
+from backends.jax import clips, observation, update
 from backends.jax.layers import Arrays, Pass
 from backends.jax.normalisation import Moments
 from backends.jax.objective import coming, objective
 from backends.jax.phases import Moving, Phases
 from harness.backend import Evaluation, Floats, Integers, Parameters, Phase, Steps
+from harness.observation import Layout, Observed
 from harness.problems.data import Part
 from harness.problems.masks import masks
 from harness.problems.task import Task
 from harness.spec.architecture import places
 from harness.spec.cell import Cell
+from harness.spec.job import Level
 from harness.spec.layers import BatchNorm, Dropout
 from harness.spec.problem import Network
 from harness.spec.recipe import NoPenalty
@@ -28,6 +31,7 @@ fence: Callable[[Any], Any] = jax.block_until_ready
 
 # Steps between two transfers: the length of the buffers, which is part of the compiled step's types.
 BLOCK = 256
+AT_ONCE = 16  # the same of observed steps, whose rows are long
 
 
 class State(NamedTuple):
@@ -50,7 +54,7 @@ class JaxTrainer:
     """
 
     def __init__(self, cell: Cell, task: Task, start: Parameters, steps: int, observe: bool) -> None:
-        self.cell, self.task, self.observe = cell, task, observe
+        self.cell, self.task, self.observing = cell, task, observe
         self.device = jax.devices(cell.device)[0]
         self.dtype = np.dtype(cell.precision)
         self.objective = objective(cell, task)
@@ -62,6 +66,7 @@ class JaxTrainer:
         noisy = any(isinstance(place.layer, Dropout) for place in found)
         self.masked, self.drawn = noisy and self.objective.exact, noisy and not self.objective.exact
         self.step = jax.jit(self._step, donate_argnums=0)
+        self.observed: dict[Level, Callable[..., Any]] = {}  # the step that is looked at, compiled when it is asked for
         self.phases = Phases(cell, task.parameters, steps, self.objective)
         with self._precision():
             self.parts = fence({name: self._part(part) for name, part in task.parts.items()})
@@ -72,7 +77,7 @@ class JaxTrainer:
         widths: dict[str, tuple[int, ...]] = {"loss": ()}
         if self.penalised:
             widths["penalty"] = ()
-        if self.observe:
+        if self.observing:
             widths["norms"] = (len(parameters),)
         seen = {name: np.zeros((BLOCK, *width), self.dtype) for name, width in widths.items()}
         running = {
@@ -85,12 +90,22 @@ class JaxTrainer:
             state = State(parameters, kept, running, key, seen, np.int32(0), self.dtype.type(1))
             self.state = fence(self._put(state))
         self.structure, self.done = jax.tree.structure(self.state), 0
+        self.last: Any = None  # the gradient of the step observed last
 
     def train(self, order: Integers) -> Steps:
         with self._precision():
             blocks = [self._block(order[begin : begin + BLOCK]) for begin in range(0, max(len(order), 1), BLOCK)]
         seen = {name: np.concatenate([block[name] for block in blocks]) for name in self.state.seen}
         return Steps(seen["loss"], seen.get("penalty", np.zeros(len(order))), seen.get("norms"))
+
+    def observe(self, order: Integers, level: Level) -> Observed:
+        layout = Layout(self.task, level)
+        if level not in self.observed:
+            self.observed[level] = jax.jit(partial(self._observed_step, layout), donate_argnums=(0, 1, 2))
+        with self._precision():
+            begins = range(0, len(order), AT_ONCE)
+            tables = [self._observed_block(order[begin : begin + AT_ONCE], level, layout) for begin in begins]
+        return layout.read(np.concatenate([np.zeros((0, layout.width)), *tables]), order.shape[1])
 
     def phase(self, name: Phase, order: Integers) -> Callable[[], None]:
         if name == "step":
@@ -184,13 +199,52 @@ class JaxTrainer:
         at = Pass(self.objective.exact, True, state.running, noise)
         gradient = jax.value_and_grad(self.objective.penalised, has_aux=True)
         (_, (seen, running)), g = gradient(parameters, x[batch], y[batch], at)
-        if self.observe:
+        if self.observing:
             seen["norms"] = jnp.stack([clips.norm(g[name]) for name in self.task.parameters])
         transformation = update.transformation(self.cell, self.task.parameters, self.steps, state.scale)
         updates, optimizer = transformation.update(g, state.optimizer, parameters)
         seen = {name: state.seen[name].at[state.row].set(value) for name, value in seen.items()}
         parameters = optax.apply_updates(parameters, updates)
         return jax.tree.leaves(State(parameters, optimizer, running, key, seen, state.row + 1, state.scale))
+
+    def _observed_block(self, rows: Integers, level: Level, layout: Layout) -> Floats:
+        """Make up to AT_ONCE observed steps; what was seen of them is fetched once."""
+        order = np.zeros((AT_ONCE, rows.shape[1]), np.int32)
+        order[: len(rows)] = rows
+        given = *self.parts["training"], self._put(order)
+        last = self.last if level == "standard" else None
+        if level == "standard" and last is None:
+            shapes = self.task.shapes.items()
+            last = self._put({name: np.full(shape, np.nan, self.dtype) for name, shape in shapes})
+        table = self._put(np.zeros((AT_ONCE, layout.width), self.dtype))
+        leaves, step = jax.tree.leaves(self.state._replace(row=self._put(np.int32(0)))), self.observed[level]
+        for t in range(self.done, self.done + len(rows)):
+            masks = self._masks(t, rows.shape[1]) if self.masked else None
+            leaves, last, table = step(leaves, last, table, *given, masks)
+        self.done += len(rows)
+        self.state, self.last = fence(jax.tree.unflatten(self.structure, leaves)), last or self.last
+        return np.array(table, np.float64)[: len(rows)]
+
+    def _observed_step(
+        self, layout: Layout, leaves: list[Array], last: Any, table: Array, *given: Any
+    ) -> tuple[list[Array], Any, Array]:
+        """The same update, the gradient that it had where one is kept, and the table with the row of what was seen."""
+        x, y, order, masks = given
+        state: State = jax.tree.unflatten(self.structure, leaves)
+        batch, before = order[state.row], state.parameters
+        noise, key = (masks, None) if self.masked else coming(state.key)
+        at = Pass(self.objective.exact, True, state.running, noise)
+        seen, running, g, looked = observation.differentiate(self.objective, layout, before, x[batch], y[batch], at)
+        clip = clips.transformation(self.cell.recipe.clip, self.objective.exact)
+        clipped, _ = clip.update(g, clip.init(before), before)
+        transformation = update.transformation(self.cell, self.task.parameters, self.steps, state.scale)
+        updates, optimizer = transformation.update(g, state.optimizer, before)
+        after = optax.apply_updates(before, updates)
+        tensors = observation.of_tensors(layout, g, clipped, (before, after), last)
+        head = jnp.stack([seen["loss"], seen.get("penalty", jnp.zeros_like(seen["loss"]))])
+        table = table.at[state.row].set(jnp.concatenate([head, *tensors, *looked]))
+        made = State(after, optimizer, running, key, state.seen, state.row + 1, state.scale)
+        return jax.tree.leaves(made), None if last is None else g, table
 
     def _masks(self, step: int, samples: int) -> Any:
         """The masks of a step, which are made on the host."""

@@ -1,6 +1,6 @@
 """Networks as tapes: layer after layer bound to its buffers, forward and backward."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import NamedTuple
 
@@ -45,6 +45,7 @@ class Setting(NamedTuple):
     training: bool
     masks: dict[str, Array]  # m/(1 − p) of dropouts, by the layers' names, to be written before each pass
     average: Tape  # of batch norms: what a training step adds to the running moments
+    look: Callable[[str, Pair], Tapes] | None = None  # what to do when a layer's y is there, and its gradient
 
 
 def build(
@@ -60,6 +61,9 @@ def build(
         own = {role.removeprefix(f"{name}."): w for role, w in at.parameters.items() if role.startswith(f"{name}.")}
         tapes, x = bind(layer, name, x, own, at, backpropagates)
         backpropagates = backpropagates or bool(own)
+        if at.look is not None:
+            looks = at.look(name, x)
+            tapes = Tapes([*tapes.forward, *looks.forward], [*looks.backward, *tapes.backward])
         forward = forward + tapes.forward
         backward = tapes.backward + backward if backpropagates else []
     return Tapes(forward, backward), x

@@ -9,9 +9,11 @@ from backends.numpy import functions, layers, losses
 from backends.numpy.flat import Array, Flat
 from backends.numpy.layers import Setting
 from backends.numpy.normalisation import Moments
-from backends.numpy.tape import Pair, Tape
+from backends.numpy.tape import Pair, Tape, Tapes
 from harness.problems.task import Task
 from harness.spec.problem import Network
+
+Look = Callable[[str, Pair], Tapes]
 
 
 class Objective(NamedTuple):
@@ -51,14 +53,17 @@ class Binder(NamedTuple):
     g: Flat
     running: Mapping[str, Moments]
 
-    def bind(self, x: Array, y: Array, training: bool) -> Objective:
-        """The objective on those buffers; not in training dropouts pass on and batch norms take the running moments."""
+    def bind(self, x: Array, y: Array, training: bool, look: Look | None = None) -> Objective:
+        """The objective on those buffers; not in training dropouts pass on and batch norms take the running moments.
+
+        With ``look``, its tapes also look at each layer's outputs and their gradients.
+        """
         problem, w, g = self.task.problem, self.w, self.g
         if not isinstance(problem, Network):
             value = functions.bind(problem, self.task, Pair(w.vector, g.vector), x)
             return Objective(x, y, x, [], value, [], {}, [])
         parameters = {name: Pair(w.views[name], g.views[name]) for name in w.views}
-        at = Setting(parameters, self.running, training, {}, [])
+        at = Setting(parameters, self.running, training, {}, [], look)
         network, outputs = layers.build(problem.model, Pair(x, np.empty_like(x)), at)
         loss = losses.bind(problem.loss, outputs, y)
         forward, backward = network.forward + loss.forward, loss.backward + network.backward

@@ -7,17 +7,21 @@ import numpy as np
 from backends.numpy import device as devices
 from backends.numpy import penalties, phases
 from backends.numpy.dropout import Drawn, Masks, Shared
-from backends.numpy.flat import Array, Flat, on_host
+from backends.numpy.flat import Array, Flat
 from backends.numpy.normalisation import Moments
-from backends.numpy.objective import Binder, Objective
+from backends.numpy.objective import Binder, Look, Objective
+from backends.numpy.observation import Observer
+from backends.numpy.observation import norms as measured
 from backends.numpy.tape import unchecked
 from backends.numpy.update import Update
 from backends.reference.losses import metric
 from harness.backend import Evaluation, Integers, Parameters, Phase, Steps
+from harness.observation import Observed
 from harness.problems.data import Part
 from harness.problems.task import Task
 from harness.spec.architecture import places
 from harness.spec.cell import Cell
+from harness.spec.job import Level
 from harness.spec.layers import BatchNorm, Dropout
 from harness.spec.problem import Network
 
@@ -28,12 +32,13 @@ class NumpyTrainer:
     """One training run. Overflow is let through, to show as ∞ or NaN in what the run returns."""
 
     def __init__(self, cell: Cell, task: Task, start: Parameters, steps: int, observe: bool) -> None:
-        self.recipe, self.task, self.steps, self.observe = cell.recipe, task, steps, observe
+        self.recipe, self.task, self.steps, self.observing = cell.recipe, task, steps, observe
         self.device = devices.find(cell.device)
         self.dtype, like = np.dtype(cell.precision), self.device.like
         self.w, self.g = Flat(task.shapes, self.dtype, like), Flat(task.shapes, self.dtype, like)
         self.parts = {name: self._part(part) for name, part in task.parts.items()}
         self.objectives: dict[tuple[int, bool], Objective] = {}
+        self.observers: dict[tuple[int, Level], Observer] = {}
         self.masks: Masks | None = None
         self.running: dict[str, Moments] = {}
         if isinstance(task.problem, Network):
@@ -71,6 +76,7 @@ class NumpyTrainer:
         if self.masks is not None:
             self.masks.reset()
         self.update = Update(self.recipe, self.w, self.g, self.steps)
+        self.last: tuple[Array, Array] | None = None  # the gradient of the step observed last, and its tensors' norms
         self.device.fence()
 
     def rescale(self, factor: float) -> None:
@@ -88,13 +94,24 @@ class NumpyTrainer:
             on.differentiate()
             if penalty is not None:
                 penalised[i] = penalty()
-            if self.observe:
-                self._norms(norms[i])
+            if self.observing:
+                measured(self.g, self.g.vector, norms[i])
             update()
             if on.average:
                 on.remember()
         fetch = self.device.fetch  # also the fence
-        return Steps(fetch(seen), fetch(penalised), fetch(norms) if self.observe else None)
+        return Steps(fetch(seen), fetch(penalised), fetch(norms) if self.observing else None)
+
+    @np.errstate(all="ignore")
+    def observe(self, order: Integers, level: Level) -> Observed:
+        batch = order.shape[1]
+        if (batch, level) not in self.observers:
+            self.observers[batch, level] = Observer(self, batch, level)
+        observer = self.observers[batch, level]
+        rows = np.zeros((len(order), observer.layout.width), like=self.device.like)
+        for i, row in enumerate(self._there(order.astype(np.intp))):
+            rows[i] = observer.step(row)
+        return observer.layout.read(self.device.fetch(rows), batch)
 
     def phase(self, name: Phase, order: Integers) -> Callable[[], None]:
         if name == "step":
@@ -165,9 +182,13 @@ class NumpyTrainer:
         """The problem bound to buffers for that many samples, made once; apart for inference where that differs."""
         training = training or not (self.masks or self.running)
         if (batch, training) not in self.objectives:
-            x, y = (np.empty((batch, *a.shape[1:]), a.dtype, like=a) for a in self.parts["training"])
-            self.objectives[batch, training] = self.binder.bind(x, y, training)
+            self.objectives[batch, training] = self.bound(batch, training)
         return self.objectives[batch, training]
+
+    def bound(self, batch: int, training: bool, look: Look | None = None) -> Objective:
+        """The problem bound to new buffers for that many samples."""
+        x, y = (np.empty((batch, *a.shape[1:]), a.dtype, like=a) for a in self.parts["training"])
+        return self.binder.bind(x, y, training, look)
 
     def load(self, on: Objective, row: Array) -> None:
         """The coming step's samples and masks into the buffers."""
@@ -179,17 +200,6 @@ class NumpyTrainer:
         x, y = self.parts["training"]
         x.take(row, 0, on.x, *self.unchecked)
         y.take(row, 0, on.y, *self.unchecked)
-
-    def _norms(self, into: Array) -> None:
-        """‖g‖ of each tensor, summed in float64, in which the square of a small float32 is not 0."""
-        square = self.g.vector.astype(np.float64)
-        np.multiply(square, square, out=square)
-        if on_host(square):
-            np.add.reduceat(square, self.g.starts, out=into)
-        else:  # CuPy's reduceat subtracts sums of all before: of a small tensor after a large one nothing would be left
-            for i, piece in enumerate(self.g.split(square)):
-                into[i] = piece.sum()
-        np.sqrt(into, out=into)
 
 
 def _nothing(_: object) -> None:

@@ -45,6 +45,7 @@ class Pass:
     training: bool = True
     masks: Mapping[str, Floats] = field(default_factory=dict)  # of dropout layers, m/(1 − p)
     running: Mapping[str, Moments] = field(default_factory=dict)  # of batch norms
+    signals: dict[str, Floats] | None = None  # where the way back leaves δ = ∂L/∂y of every layer, if it is given
 
 
 def propagate(
@@ -63,12 +64,29 @@ def propagate(
     return x, inputs
 
 
+def outputs(
+    model: tuple[Layer, ...], parameters: Parameters, inputs: Inputs, at: Pass, within: str = ""
+) -> dict[str, Floats]:
+    """The outputs y of every layer, made once more from its inputs."""
+    found: dict[str, Floats] = {}
+    for name, layer in zip(names(model, within), model, strict=True):
+        x = inputs[name]
+        if isinstance(layer, Residual):
+            found |= outputs(layer.layers, parameters, inputs, at, name)
+            found[name] = x + propagate(layer.layers, parameters, x, at, name)[0]
+        else:
+            found[name] = forward(layer, name, own(name, parameters), x, at)
+    return found
+
+
 def backpropagate(
     model: tuple[Layer, ...], parameters: Parameters, inputs: Inputs, delta: Floats, at: Pass, within: str = ""
 ) -> tuple[Floats, dict[str, Floats]]:
     """∂L/∂x₀ and ∂L/∂θₖ of every layer from its input xₖ and δ = ∂L/∂outputs, from the last layer to the first."""
     gradients: dict[str, Floats] = {}
     for name, layer in reversed(list(zip(names(model, within), model, strict=True))):
+        if at.signals is not None:
+            at.signals[name] = delta
         if isinstance(layer, Residual):
             of_inner, of_parameters = backpropagate(layer.layers, parameters, inputs, delta, at, name)
             delta = delta + of_inner

@@ -1,28 +1,41 @@
 """The training loop, as a textbook writes it."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 
-from backends.reference import functions, layers, losses, penalties, schedules
+from backends.reference import clips, functions, layers, losses, observation, penalties, schedules
 from backends.reference.clips import norm
-from backends.reference.layers import Pass
+from backends.reference.layers import Inputs, Pass
 from backends.reference.normalisation import Moments
 from backends.reference.update import States, evaluated_at, initial, update
 from harness.backend import Evaluation, Floats, Integers, Parameters, Phase, Steps
 from harness.errors import Unsupported
+from harness.observation import Layout, Observed
 from harness.problems.data import Part
 from harness.problems.masks import masks
 from harness.problems.task import Task
 from harness.spec.cell import Cell
+from harness.spec.job import Level
 from harness.spec.problem import Network
+
+
+class Step(NamedTuple):
+    """What one batch makes of the present parameters."""
+
+    loss: float
+    gradients: dict[str, Floats]
+    running: dict[str, Moments]  # what the batch norms' running moments become
+    inputs: Inputs  # of every layer
+    at: Pass  # how the batch went through them
 
 
 class ReferenceTrainer:
     """One training run. Overflow is let through, to show as ∞ or NaN in what the run returns."""
 
     def __init__(self, cell: Cell, task: Task, start: Parameters, steps: int, observe: bool) -> None:
-        self.recipe, self.task, self.observe = cell.recipe, task, observe
+        self.recipe, self.task, self.observing = cell.recipe, task, observe
         self.factor = schedules.factor(cell.recipe.schedule, steps)
         self.reset(start)
 
@@ -30,6 +43,7 @@ class ReferenceTrainer:
         self.w = {name: np.array(start[name], dtype=np.float64) for name in self.task.parameters}
         self.states: States = initial(self.recipe, self.w)
         self.running: dict[str, Moments] = {}
+        self.last: Parameters = {}  # the gradient of the step observed last
         self.t, self.scale = 0, 1.0
 
     def rescale(self, factor: float) -> None:
@@ -39,14 +53,44 @@ class ReferenceTrainer:
     def train(self, order: Integers) -> Steps:
         seen, penalised, norms = np.empty(len(order)), np.empty(len(order)), np.empty((len(order), len(self.w)))
         for i, row in enumerate(order):
-            seen[i], g, running = self._loss_and_gradient(row)
-            penalised[i] = penalties.value(self.recipe.penalty, self.w, self.task.samples)
-            norms[i] = [norm(g[name]) for name in self.w]
-            self.t += 1
-            factor = self.scale * self.factor(self.t - 1)
-            self.w, self.states = update(self.recipe, self.w, g, self.states, factor, self.t)
-            self.running = running
-        return Steps(seen, penalised, norms if self.observe else None)
+            step = self._loss_and_gradient(row)
+            seen[i], penalised[i] = step.loss, penalties.value(self.recipe.penalty, self.w, self.task.samples)
+            norms[i] = [norm(g) for g in step.gradients.values()]
+            self._update(step)
+        return Steps(seen, penalised, norms if self.observing else None)
+
+    @np.errstate(all="ignore")
+    def observe(self, order: Integers, level: Level) -> Observed:
+        layout = Layout(self.task, level)
+        rows = np.empty((len(order), layout.width))
+        for i, row in enumerate(order):
+            step, before = self._loss_and_gradient(row), self.w
+            penalised = penalties.value(self.recipe.penalty, before, self.task.samples)
+            g, clipped = step.gradients, clips.clip(self.recipe.clip, step.gradients, before)
+            self._update(step)
+            each = [observation.of_tensor(g[n], clipped[n], before[n], self.w[n], self.last.get(n)) for n in before]
+            if level == "standard":
+                self.last = g
+            tensors = np.transpose(each)[: len(layout.tensors)].ravel()
+            rows[i] = np.concatenate([[step.loss, penalised], tensors, self._looked(layout, step, before)])
+        return layout.read(rows, order.shape[1])
+
+    def _looked(self, layout: Layout, step: Step, w: Parameters) -> Floats:
+        """The part of a row that is about layers."""
+        problem = self.task.problem
+        if not layout.layers or not isinstance(problem, Network):
+            return np.zeros(0)
+        outputs, signals = layers.outputs(problem.model, w, step.inputs, step.at), step.at.signals or {}
+        looked = [observation.of_output(watched, outputs[watched.name]) for watched in layout.layers]
+        active = [observation.active(watched, outputs[watched.name]) for watched in layout.layers]
+        back = [norm(signals[watched.name]) for watched in layout.layers]
+        return np.concatenate([np.transpose(looked).ravel(), back, *active])
+
+    def _update(self, step: Step) -> None:
+        self.t += 1
+        factor = self.scale * self.factor(self.t - 1)
+        self.w, self.states = update(self.recipe, self.w, step.gradients, self.states, factor, self.t)
+        self.running = step.running
 
     def phase(self, name: Phase, order: Integers) -> Callable[[], None]:
         if name != "step":
@@ -62,7 +106,7 @@ class ReferenceTrainer:
 
     @np.errstate(all="ignore")
     def gradients(self, indices: Integers) -> Parameters:
-        return self._loss_and_gradient(indices)[1]
+        return self._loss_and_gradient(indices).gradients
 
     @np.errstate(all="ignore")
     def evaluate(self, part: str) -> Evaluation:
@@ -76,22 +120,23 @@ class ReferenceTrainer:
     def parameters(self) -> Parameters:
         return {name: w.copy() for name, w in self.w.items()}
 
-    def _loss_and_gradient(self, row: Integers) -> tuple[float, dict[str, Floats], dict[str, Moments]]:
-        """The loss on one batch, ∇(loss + penalty), and what the batch norms' running moments become."""
+    def _loss_and_gradient(self, row: Integers) -> Step:
+        """The step on one batch, its gradient that of loss + penalty."""
         x, y = self.task.parts["training"]
-        loss, g, running = self._of_loss(Part(x[row], y[row]))
+        step = self._of_loss(Part(x[row], y[row]))
         of_penalty = penalties.gradient(self.recipe.penalty, self.w, self.task.samples)
-        return loss, {name: g[name] + of_penalty.get(name, 0.0) for name in self.w}, running
+        return step._replace(gradients={name: step.gradients[name] + of_penalty.get(name, 0.0) for name in self.w})
 
-    def _of_loss(self, batch: Part) -> tuple[float, dict[str, Floats], dict[str, Moments]]:
+    def _of_loss(self, batch: Part) -> Step:
         problem, (x, y) = self.task.problem, batch
         if not isinstance(problem, Network):
             w = functions.joined(self.w)
             gradient = functions.gradient(problem, self.task, w, x)
-            return functions.value(problem, self.task, w, x), functions.split(gradient, self.w), {}
-        at = Pass(masks=masks(problem.model, self.task.inputs, self.t, len(x)), running=self.running)
-        outputs, inputs = layers.propagate(problem.model, self.w, x, at)
+            return Step(functions.value(problem, self.task, w, x), functions.split(gradient, self.w), {}, {}, Pass())
+        model = problem.model
+        at = Pass(masks=masks(model, self.task.inputs, self.t, len(x)), running=self.running, signals={})
+        outputs, inputs = layers.propagate(model, self.w, x, at)
         delta = losses.gradient(problem.loss, outputs, y)
-        _, gradients = layers.backpropagate(problem.model, self.w, inputs, delta, at)
-        running = layers.averaged(problem.model, inputs, at)
-        return losses.value(problem.loss, outputs, y), gradients, running
+        _, gradients = layers.backpropagate(model, self.w, inputs, delta, at)
+        running = layers.averaged(model, inputs, at)
+        return Step(losses.value(problem.loss, outputs, y), gradients, running, inputs, at)

@@ -21,8 +21,10 @@ class Value:
         }
         self.state: list[keras.Variable] = []
 
-    def __call__(self, batch: tf.Tensor, training: bool, masks: Mapping[str, tf.Tensor]) -> tf.Tensor:
-        """The value, a scalar, the same in training and inference."""
+    def __call__(
+        self, batch: tf.Tensor, training: bool, masks: Mapping[str, tf.Tensor], look: object = None
+    ) -> tf.Tensor:
+        """The value, a scalar, the same in training and inference; it has no layers to look at."""
         parameters = {name: tf.convert_to_tensor(v) for name, v in self.parameters.items()}
         if isinstance(self.function, RandomGradients):
             flat = tf.concat([tf.reshape(w, [-1]) for w in parameters.values()], axis=0)

@@ -1,6 +1,6 @@
 """Networks of Keras layers. Keras keeps a kernel with its outputs last, the canonical layout."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from zlib import crc32
 
@@ -50,6 +50,9 @@ def origin(problem: Problem, exact: bool) -> Origin:
     return Origin("composed" if composed else "native", ", ".join(by), "; ".join(why))
 
 
+Look = Callable[[str, tf.Tensor], tf.Tensor]
+
+
 class Network:
     """Layers one after another, in the precision of Keras's policy; a residual is a network within."""
 
@@ -68,15 +71,22 @@ class Network:
             self.state += state
             inputs = output_shape(layer, inputs)
 
-    def __call__(self, x: tf.Tensor, training: bool, masks: Mapping[str, tf.Tensor]) -> tf.Tensor:
-        """The outputs; ``masks`` are m/(1 − p), by name, of the dropouts that do not draw their own."""
+    def __call__(
+        self, x: tf.Tensor, training: bool, masks: Mapping[str, tf.Tensor], look: Look | None = None
+    ) -> tf.Tensor:
+        """The outputs; ``masks`` are m/(1 − p), by name, of the dropouts that do not draw their own.
+
+        ``look`` takes each layer's outputs and hands them on.
+        """
         for name, layer in self.layers.items():
             if isinstance(layer, Network):
-                x = keras.ops.add(x, layer(x, training, masks))
+                x = keras.ops.add(x, layer(x, training, masks, look))
             else:
                 x = layer(x, training=training)
             if name in masks:
                 x = x * masks[name]
+            if look is not None:
+                x = look(name, x)
         return x
 
 

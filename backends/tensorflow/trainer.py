@@ -8,14 +8,17 @@ import numpy as np
 import tensorflow as tf
 
 from backends.tensorflow import functions, layers, losses, modes, penalties
+from backends.tensorflow.observation import Observer
 from backends.tensorflow.phases import Phases
 from backends.tensorflow.update import Update
 from harness.backend import Evaluation, Integers, Parameters, Phase, Steps
+from harness.observation import Observed
 from harness.problems.data import Part
 from harness.problems.masks import masks
 from harness.problems.task import Task
 from harness.spec.architecture import places
 from harness.spec.cell import Cell
+from harness.spec.job import Level
 from harness.spec.layers import Dropout
 from harness.spec.problem import Network
 
@@ -24,7 +27,7 @@ class TensorFlowTrainer:
     """One training run, in any mode; evaluation, which nobody times, is always traced."""
 
     def __init__(self, cell: Cell, task: Task, start: Parameters, steps: int, observe: bool) -> None:
-        self.cell, self.task, self.observe = cell, task, observe
+        self.cell, self.task, self.observing = cell, task, observe
         self.exact = cell.implementation == "exact"
         with self._settings():
             self._build(steps)
@@ -33,6 +36,8 @@ class TensorFlowTrainer:
         self._gradients = modes.run(self._batch_gradients, mode)
         self._evaluation = modes.run(self._part_evaluation, modes.GRAPH)
         self._phases = Phases(self, mode)
+        self.observers: dict[Level, Observer] = {}
+        self.mode = mode
         self.reset(start)
 
     @contextmanager
@@ -75,10 +80,12 @@ class TensorFlowTrainer:
         """The parameters, in the order of their gradients."""
         return [variable.value for variable in self.named.values()]
 
-    def objective(self, indices: tf.Tensor, drawn: tuple[tf.Tensor, ...]) -> tuple[tf.Tensor, tf.Tensor]:
+    def objective(
+        self, indices: tf.Tensor, drawn: tuple[tf.Tensor, ...], look: layers.Look | None = None
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """Loss and penalty on a batch, in training mode; moves running moments and random seeds on."""
         x, y = (tf.gather(values, indices) for values in self.parts["training"])
-        loss = self._loss(self.model(x, True, dict(zip(self.masked, drawn, strict=True))), y)
+        loss = self._loss(self.model(x, True, dict(zip(self.masked, drawn, strict=True)), look), y)
         return loss, tf.zeros_like(loss) if self.penalty is None else self.penalty()
 
     def differentiate(
@@ -94,7 +101,7 @@ class TensorFlowTrainer:
     def _training_step(self, indices: tf.Tensor, *drawn: tf.Tensor) -> tf.Tensor:
         """One update; gives loss, penalty and, when observed, the gradients' norms."""
         loss, penalty, gradients = self.differentiate(indices, drawn)
-        norms = [tf.norm(g) for g in gradients] if self.observe else []
+        norms = [tf.norm(g) for g in gradients] if self.observing else []
         self.update(gradients)
         return tf.stack([loss, penalty, *norms])
 
@@ -111,7 +118,7 @@ class TensorFlowTrainer:
         metrics = [losses.metric(problem.loss, outputs, y)] if isinstance(problem, Network) else []
         return [self._loss(outputs, y), *metrics]
 
-    def _masks(self, step: int, samples: int) -> list[tf.Tensor]:
+    def masks(self, step: int, samples: int) -> list[tf.Tensor]:
         """The masks of one step, on the device."""
         problem = self.task.problem
         if not self.masked or not isinstance(problem, Network):
@@ -119,7 +126,7 @@ class TensorFlowTrainer:
         drawn = masks(problem.model, self.task.inputs, step, samples)
         return [tf.constant(drawn[name], self.cell.precision) for name in self.masked]
 
-    def _batches(self, samples: int) -> list[tf.TensorSpec]:
+    def batches(self, samples: int) -> list[tf.TensorSpec]:
         """What a step takes: indices, and masks."""
         precision = self.cell.precision
         return [
@@ -136,6 +143,7 @@ class TensorFlowTrainer:
             self.update.reset()
             self._fence()
         self.steps = 0
+        self.last: list[tf.Tensor] | None = None  # the gradient of the step observed last
 
     def _fence(self) -> None:
         """Wait for the GPU; on a CPU all is done."""
@@ -153,22 +161,33 @@ class TensorFlowTrainer:
     def _ready(self, order: Integers) -> Callable[[], Steps]:
         """Training on these rows, but for what can be made ready: the traced step and the rows on the device."""
         with self._settings():
-            step = modes.concrete(self._step, *self._batches(order.shape[1]))
+            step = modes.concrete(self._step, *self.batches(order.shape[1]))
             rows = tf.unstack(tf.constant(order))
 
         def go() -> Steps:
             with self._settings():
                 if self.masked:
-                    seen = [step(row, *self._masks(t, len(row))) for t, row in enumerate(rows, self.steps)]
+                    seen = [step(row, *self.masks(t, len(row))) for t, row in enumerate(rows, self.steps)]
                 else:
                     seen = [step(row) for row in rows]
                 # One transfer a block, which is also the fence.
                 table = tf.stack(seen).numpy() if seen else np.empty((0, 2 + len(self.named)))
             self.steps += len(order)
             table = table.astype(np.float64)
-            return Steps(table[:, 0], table[:, 1], table[:, 2:] if self.observe else None)
+            return Steps(table[:, 0], table[:, 1], table[:, 2:] if self.observing else None)
 
         return go
+
+    def observe(self, order: Integers, level: Level) -> Observed:
+        with self._settings():
+            if level not in self.observers:
+                self.observers[level] = Observer(self, level, self.mode)
+            observer, rows = self.observers[level], []
+            for row in tf.unstack(tf.constant(order)):
+                rows.append(observer.step(row))
+                self.steps += 1
+            table = tf.stack(rows).numpy() if rows else np.empty((0, observer.layout.width))
+        return observer.layout.read(table, order.shape[1])
 
     def phase(self, name: Phase, order: Integers) -> Callable[[], None]:
         if name == "step":
@@ -176,7 +195,7 @@ class TensorFlowTrainer:
             return lambda: _nothing(ready())
         with self._settings():
             if name in ("forward", "gradient"):
-                drawn = self._masks(self.steps, order.shape[1])
+                drawn = self.masks(self.steps, order.shape[1])
                 given = [(row, *drawn) for row in tf.unstack(tf.constant(order))]
             else:
                 held = () if name == "penalty" else self._held(order[0])
@@ -198,8 +217,8 @@ class TensorFlowTrainer:
 
     def _held(self, indices: Integers) -> tuple[tf.Tensor, ...]:
         """The gradients of one batch, on the device, in the order of the parameters."""
-        function = modes.concrete(self._gradients, *self._batches(len(indices)))
-        return tuple(function(tf.constant(indices), *self._masks(self.steps, len(indices))))
+        function = modes.concrete(self._gradients, *self.batches(len(indices)))
+        return tuple(function(tf.constant(indices), *self.masks(self.steps, len(indices))))
 
     def gradients(self, indices: Integers) -> Parameters:
         with self._settings():

@@ -8,12 +8,15 @@ from torch import Tensor, nn
 
 from backends.torch import dropout, functions, layers, losses, modes, normalisation, penalties, phases
 from backends.torch.dropout import Draws, Masked
+from backends.torch.observation import Observer
 from backends.torch.update import Update
 from harness.backend import Evaluation, Floats, Integers, Parameters, Phase, Steps
+from harness.observation import Observed
 from harness.problems.data import Part
 from harness.problems.masks import masks
 from harness.problems.task import Task
 from harness.spec.cell import Cell
+from harness.spec.job import Level
 from harness.spec.layers import Embedding
 from harness.spec.problem import Network
 
@@ -25,7 +28,7 @@ class TorchTrainer:
     """One training run: eager, or with its loss and update compiled."""
 
     def __init__(self, cell: Cell, task: Task, start: Parameters, steps: int, observe: bool) -> None:
-        self.cell, self.task, self.steps, self.observe = cell, task, steps, observe
+        self.cell, self.task, self.steps, self.observing = cell, task, steps, observe
         self.device = torch.device(cell.device)
         self.dtype = torch.float64 if cell.precision == "float64" else torch.float32
         torch.set_default_dtype(self.dtype)
@@ -41,6 +44,7 @@ class TorchTrainer:
         self.parts = {name: self._part(part) for name, part in task.parts.items()}
         self.penalty = penalties.penalty(cell.recipe.penalty, self.named, task.samples)
         self.update = Update(cell, self.named, steps)
+        self.observers: dict[Level, Observer] = {}
         self.reset(start)
 
     def _module(self) -> nn.Module:
@@ -75,6 +79,7 @@ class TorchTrainer:
             self.update.restart()
         else:
             self.update = Update(self.cell, self.named, self.steps)
+        self.last: tuple[list[Tensor], Tensor] | None = None  # the gradient of the step observed last, and its norms
         self._fence()
 
     def _set_precision(self) -> None:
@@ -114,11 +119,29 @@ class TorchTrainer:
                 penalised.append(extra.detach())
                 loss = loss + extra
             torch.autograd.backward(loss)
-            if self.observe:
+            if self.observing:
                 norms.append(torch.stack(torch._foreach_norm([w.grad for w in self.weights if w.grad is not None])))
             self.update()
-        observed = _fetch(norms, len(order), len(self.weights)) if self.observe else None
+        observed = _fetch(norms, len(order), len(self.weights)) if self.observing else None
         return Steps(_fetch(seen, len(order)), _fetch(penalised, len(order)), observed)
+
+    def observe(self, order: Integers, level: Level) -> Observed:
+        if level not in self.observers:
+            self.observers[level] = Observer(self, level)
+        observer = self.observers[level]
+        with self._drawing(on=True):
+            rows = [observer.step(row) for row in self._rows(order)]
+        return observer.layout.read(_fetch(rows, len(order), observer.layout.width), order.shape[1])
+
+    def backward(self, row: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Loss and penalty of a batch, and the gradients of their sum, nothing of it compiled."""
+        x, y = self.parts["training"]
+        if self.masked:
+            self._mask(len(row))
+        loss = self._loss(x[row], y[row])
+        penalty = None if self.penalty is None else self.penalty()
+        torch.autograd.backward(loss if penalty is None else loss + penalty)
+        return loss.detach(), None if penalty is None else penalty.detach()
 
     def phase(self, name: Phase, order: Integers) -> Callable[[], None]:
         if name == "step":

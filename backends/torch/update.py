@@ -60,6 +60,10 @@ class Update:
         if self.clip is not None:
             self.clip()
         self.apply()
+        self.forget()
+
+    def forget(self) -> None:
+        """Let the gradients go."""
         for optimizer in self.optimizers:
             optimizer.zero_grad()
 

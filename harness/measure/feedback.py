@@ -1,19 +1,39 @@
 """What evaluations decide while training goes on: when a plateau cuts the rate, and when training stops."""
 
 import math
+from collections.abc import Callable
+from typing import Protocol
 
 import numpy as np
 
-from harness.backend import Evaluation, Steps, Trainer
+from harness.backend import Evaluation, Integers, Steps
 from harness.measure.run import Run
 from harness.spec.schedules import Plateau
 from harness.spec.stopping import AtTarget, EarlyStopping, ToTheEnd
 
 
+class Trains(Protocol):
+    """What is asked of a trainer here."""
+
+    @property
+    def evaluate(self) -> Callable[[str], Evaluation]:
+        """As ``backend.Trainer``'s."""
+        ...
+
+    @property
+    def rescale(self) -> Callable[[float], None]:
+        """As ``backend.Trainer``'s."""
+        ...
+
+    def train(self, order: Integers) -> Steps:
+        """As ``backend.Trainer``'s; may end at a loss that is not finite."""
+        ...
+
+
 class Feedback:
     """Trains through blocks, and evaluates in between where the schedule or the stopping rule asks for it."""
 
-    def __init__(self, run: Run, trainer: Trainer) -> None:
+    def __init__(self, run: Run, trainer: Trains) -> None:
         self.run, self.trainer = run, trainer
         self.part = "validation" if "validation" in run.task.parts else "training"
         schedule, stop = run.cell.recipe.schedule, run.cell.budget.stop

@@ -7,6 +7,8 @@ from harness.spec.base import Count, Index, Piece, Positive, Spec
 from harness.spec.cell import Cell
 from harness.spec.recipe import NoClip, NoPenalty, Recipe
 
+# What is observed of a step: losses and norms; or updates, precision, activations and signals as well.
+Level = Literal["minimal", "standard"]
 Status = Literal["ok", "diverged", "failed", "timeout", "unsupported"]
 FINAL: frozenset[Status] = frozenset(("ok", "diverged", "unsupported"))  # the others run again with --retry
 
@@ -27,6 +29,18 @@ class Convergence(Piece, frozen=True, tag="convergence"):
 
     evaluations: Count = 10
     norms_every: Count = 5
+
+
+class Health(Piece, frozen=True, tag="health"):
+    """What every ``every``-th step is like: its gradients, updates, activations and signals (``measure.health``).
+
+    At level ``standard``, dead units and moments of activations are of ``window`` observed batches in a row: one
+    batch that leaves a unit at 0 does not show that it is dead.
+    """
+
+    level: Level = "standard"
+    every: Count = 10
+    window: Count = 10
 
 
 class Speed(Piece, frozen=True, tag="speed"):
@@ -54,7 +68,7 @@ class Memory(Piece, frozen=True, tag="memory"):
     steps: Count = 20
 
 
-Measure = Agreement | Convergence | Speed | FirstCall | Memory
+Measure = Agreement | Convergence | Health | Speed | FirstCall | Memory
 COLD = (FirstCall, Memory)  # these get a new process each
 TIMED = (Speed, *COLD)  # these get the machine to themselves
 

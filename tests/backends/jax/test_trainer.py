@@ -44,6 +44,18 @@ def test_reset_does_not_compile_again(make, caplog):
         assert compilations(caplog)
 
 
+def test_observing_compiles_once(make, caplog):
+    trainer, start, order = make(PROBLEM, RECIPE, BUDGET)
+    trainer.observe(order[:1], "standard")
+    trainer.train(order[1:2])
+    with jax.log_compiles(), caplog.at_level(logging.WARNING):
+        trainer.observe(order[2:3], "standard")
+        trainer.train(order[3:5])
+        trainer.reset(start)
+        trainer.observe(order[:1], "standard")
+        assert not compilations(caplog)
+
+
 def test_rescaling_compiles_nothing(make, caplog):
     trainer, _, order = make(PROBLEM, RECIPE, BUDGET)
     trainer.train(order[:5])

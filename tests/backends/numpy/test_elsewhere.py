@@ -112,6 +112,16 @@ def check(here, there, order):
     for part in here.parts:
         assert there.evaluate(part) == here.evaluate(part)
     assert all(type(array) is np.ndarray for array in (mine.loss, mine.penalty, mine.norms))
+    for level in ("minimal", "standard"):
+        for trainer in (here, there):
+            trainer.reset(trainer.parameters())
+        mine, theirs = there.observe(order[:2], level), here.observe(order[:2], level)
+        assert np.array_equal(mine.loss, theirs.loss, equal_nan=True)
+        for one, other in ((mine.tensors, theirs.tensors), (mine.layers, theirs.layers), (mine.active, theirs.active)):
+            assert one.keys() == other.keys()
+            for name in one:  # summed in another order; a cosine may be near 0
+                np.testing.assert_allclose(one[name], other[name], rtol=1e-12, atol=1e-12 if name == "cosine" else 0)
+    assert equal(there.parameters(), here.parameters())
 
 
 def waits_for_nothing(there, order):

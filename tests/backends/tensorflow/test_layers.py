@@ -142,13 +142,14 @@ def test_shipped_dropout_repeats_itself_and_is_not_moved_by_a_look(make):
 def test_masks_and_moments_do_not_trace_again(make):
     trainer, start, order = make(digits(Dense(6), BatchNorm(), Dropout()), RECIPE, BUDGET)
     for _ in range(2):
-        trainer.train(order[:3])
+        trainer.observe(order[:1], "standard")
+        trainer.train(order[1:3])
         trainer.train(order[3:])
         for part in ("training", "validation", "test"):
             trainer.evaluate(part)
         trainer.reset(start)
-    functions = trainer._step, trainer._evaluation
-    assert [function.experimental_get_tracing_count() for function in functions] == [1, 1]
+    functions = trainer._step, trainer._evaluation, trainer.observers["standard"].function
+    assert [function.experimental_get_tracing_count() for function in functions] == [1, 1, 1]
 
 
 def test_muon_takes_embeddings_for_matrices(run):

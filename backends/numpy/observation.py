@@ -1,0 +1,135 @@
+"""What is seen of a step: reduced where its buffers are, in float64, into one row in the order of ``Layout``.
+
+The step has tapes of its own, which look at a layer's y when it is there, and at ∂L/∂y when the way back begins at it:
+later its place may hold another gradient.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from backends.numpy.flat import Array, Flat, on_host
+from backends.numpy.tape import Pair, Tape, Tapes
+from harness.observation import OUTPUTS, Layout, Watched
+from harness.spec.job import Level
+
+if TYPE_CHECKING:
+    from backends.numpy.trainer import NumpyTrainer
+
+
+class Observer:
+    """A trainer's step on batches of one size, with its looks."""
+
+    def __init__(self, trainer: NumpyTrainer, batch: int, level: Level) -> None:
+        self.trainer, self.whole = trainer, level == "standard"
+        self.layout = layout = Layout(trainer.task, level)
+        self.row = np.zeros(layout.width, like=trainer.device.like)
+        tensors, layers = len(layout.parameters), len(layout.layers)
+        first = 2 + len(layout.tensors) * tensors
+        last = first + (len(OUTPUTS) + 1) * layers
+        self.tensors = self.row[2:first].reshape(-1, tensors)  # a row for each quantity
+        self.layers = self.row[first:last].reshape(len(OUTPUTS) + 1, layers)
+        self.active: dict[str, Array] = {}
+        self.places = {layer.name: i for i, layer in enumerate(layout.layers)}
+        for layer in layout.layers:
+            self.active[layer.name] = self.row[last : last + layer.units]
+            last += layer.units
+        self.on = trainer.bound(batch, True, self._look) if layout.layers else trainer.objective(batch)
+
+    def step(self, row: Array) -> Array:
+        """Make one step on these samples; the row of what was seen, which the next one overwrites."""
+        trainer, on = self.trainer, self.on
+        w, g = trainer.w, trainer.g
+        trainer.load(on, row)
+        self.row[0] = on.loss()
+        on.differentiate()
+        if trainer.penalty is not None:
+            self.row[1] = trainer.penalty()
+        norms(g, g.vector, self.tensors[0])
+        if not self.whole:
+            self._clip_and_update()
+        else:
+            before, raw = w.vector.copy(), g.vector.copy()
+            self._clip_and_update()
+            self._moved(before, raw)
+        if on.average:
+            on.remember()
+        return self.row
+
+    def _clip_and_update(self) -> None:
+        update, g = self.trainer.update, self.trainer.g
+        if update.clip is not None:
+            update.clip()
+        norms(g, g.vector, self.tensors[1])
+        update.apply()
+
+    def _moved(self, before: Array, g: Array) -> None:
+        """What is more of the tensors, from w before the update and g before the clip."""
+        flat, after, out = self.trainer.w, self.trainer.w.vector, self.tensors
+        delta = np.subtract(after, before)
+        norms(flat, delta, out[2])
+        norms(flat, before, out[3])
+        for i, values in enumerate((g, delta, before), 4):
+            maxima(flat, np.absolute(values), out[i])
+        stands = np.logical_and(np.equal(after, before), np.not_equal(g, 0))
+        for i, marked in ((7, np.equal(g, 0)), (8, stands), (9, np.equal(np.isfinite(g), False))):
+            sums(flat, marked.astype(np.float64), out[i])
+        last, self.trainer.last = self.trainer.last, (g, out[0].copy())
+        if last is None:
+            out[10] = np.nan
+        else:
+            sums(flat, np.multiply(g.astype(np.float64), last[0].astype(np.float64)), out[10])
+            np.divide(out[10], out[0], out[10])
+            np.divide(out[10], last[1], out[10])
+
+    def _look(self, name: str, y: Pair) -> Tapes:
+        i = self.places[name]
+        layer = self.layout.layers[i]
+        back: Tape = [partial(self._signal, i, y.d)] if layer.signal else []
+        return Tapes([partial(self._output, layer, i, y.value)], back)
+
+    def _output(self, layer: Watched, i: int, value: Array) -> None:
+        y = value.astype(np.float64).reshape(-1)
+        out = self.layers
+        out[0, i] = y.sum() / y.size
+        out[1, i] = np.sqrt(y.dot(y))
+        out[2, i] = y.size - np.count_nonzero(y)
+        if layer.bounds is not None:
+            low, high = layer.bounds
+            out[3, i] = np.count_nonzero(np.greater(low, y)) + np.count_nonzero(np.greater(y, high))
+        out[4, i] = y.size - np.count_nonzero(np.isfinite(y))
+        if layer.units:
+            self.active[layer.name][...] = np.count_nonzero(y.reshape(-1, layer.units), 0)
+
+    def _signal(self, i: int, delta: Array) -> None:
+        d = delta.astype(np.float64).reshape(-1)
+        self.layers[len(OUTPUTS), i] = np.sqrt(d.dot(d))
+
+
+def norms(flat: Flat, vector: Array, into: Array) -> None:
+    """‖·‖ of each tensor, summed in float64, in which the square of a small float32 is not 0."""
+    square = vector.astype(np.float64)
+    np.multiply(square, square, out=square)
+    sums(flat, square, into)
+    np.sqrt(into, out=into)
+
+
+def sums(flat: Flat, vector: Array, into: Array) -> None:
+    """The sum over each tensor."""
+    if on_host(vector):
+        np.add.reduceat(vector, flat.starts, out=into)
+    else:  # CuPy's reduceat subtracts sums of all before: of a small tensor after a large one nothing would be left
+        for i, piece in enumerate(flat.split(vector)):
+            into[i] = piece.sum()
+
+
+def maxima(flat: Flat, vector: Array, into: Array) -> None:
+    """The largest element of each tensor."""
+    if on_host(vector):
+        into[...] = np.maximum.reduceat(vector, flat.starts)
+    else:
+        for i, piece in enumerate(flat.split(vector)):
+            into[i] = piece.max()

@@ -1,0 +1,157 @@
+"""How training goes inside: what observed steps were like, as series, and what windows of them say of the layers."""
+
+import numpy as np
+
+from harness.backend import Floats, Integers, Steps, Trainer
+from harness.errors import InvalidInput
+from harness.measure.feedback import Feedback
+from harness.measure.run import Outcome, Run, first_not_finite
+from harness.measure.series import Series, series
+from harness.observation import SIGNAL, Layout, Observed
+from harness.spec.job import Health
+from harness.spec.recipe import Clip, GlobalNorm, NoClip, PerTensor
+
+BLOCK = 64  # steps made before anybody looks whether their losses are finite
+ADDING_UP = ("gradient_norm", "clipped_norm", "update_norm", "weight_norm")  # of all tensors: √Σ of their squares
+
+
+def measure(run: Run, what: Health) -> Outcome:
+    """Train to the budget's end, to where its rule stops, or to the first loss that is not finite, observing.
+
+    Series ``loss`` and ``penalty`` of every step; of observed ones the quantities of ``harness.observation``, each
+    tensor's and each layer's under its name, norms and ``cosine`` of all tensors together under none; ``update_ratio``,
+    ‖Δw‖/‖w‖; ``clip_bound``, 1 where the clip changed the gradient, else 0. At level standard, at the last step of
+    each window, of each layer: ``mean``, ``spread``, ``zeros`` and ``saturated`` over all its batches, and how many
+    units are ``dead``: 0 for every sample and place of them; a window that is not full says nothing.
+    """
+    layout = Layout(run.task, what.level)
+    _refuse_too_large_a_window(run, what, layout)
+    observing = Observing(run.trainer(), what)
+    feedback = Feedback(run, observing)
+    steps = feedback.train(0, len(run.order))
+    found = [series("loss", steps.loss, np.arange(len(steps.loss)))]
+    if steps.penalty.any():
+        found.append(series("penalty", steps.penalty, np.arange(len(steps.loss))))
+    if feedback.stopped is not None:
+        found.append(series("stopped", [feedback.stopped], [feedback.stopped]))
+    diverged = first_not_finite(steps.loss)
+    at, seen = observing.until(len(run.order) if diverged is None else diverged)
+    with np.errstate(all="ignore"):  # what is not finite, and quotients of nothing, are to be seen
+        found += of_tensors(at, seen, layout, run)
+        if layout.layers:
+            found += of_layers(at, seen, layout, what.window, run.order.shape[1])
+    return Outcome(found, diverged)
+
+
+def _refuse_too_large_a_window(run: Run, what: Health, layout: Layout) -> None:
+    observed = -(-len(run.order) // what.every)
+    if layout.layers and what.window > observed:
+        raise InvalidInput(
+            f"health.window = {what.window}: the run has {observed} observed steps ({len(run.order)}, every "
+            f"{what.every}); give a window of at most {observed}, or observe more often"
+        )
+
+
+class Observing:
+    """A trainer that observes every n-th of the steps that it is told to make, from the first on."""
+
+    def __init__(self, trainer: Trainer, what: Health) -> None:
+        self.trainer, self.what, self.t = trainer, what, 0
+        self.at: list[int] = []
+        self.seen: list[Observed] = []
+        self.evaluate, self.rescale = trainer.evaluate, trainer.rescale
+
+    def train(self, order: Integers) -> Steps:
+        """These steps, or as far as losses are finite."""
+        begin, blocks = 0, [Steps(np.zeros(0), np.zeros(0), None)]
+        while begin < len(order) and np.isfinite(blocks[-1].loss).all():
+            blocks.append(self._some(order[begin : begin + BLOCK]))
+            begin += len(blocks[-1].loss)
+        loss, penalty = (np.concatenate([block[i] for block in blocks]) for i in (0, 1))
+        return Steps(loss, penalty, None)
+
+    def _some(self, rows: Integers) -> Steps:
+        """The next step observed, all of them where every one is; or those before it."""
+        every = self.what.every
+        if self.t % every:
+            rows = rows[: every - self.t % every]
+            steps = self.trainer.train(rows)
+        else:
+            rows = rows if every == 1 else rows[:1]
+            seen = self.trainer.observe(rows, self.what.level)
+            self.at += range(self.t, self.t + len(rows))
+            self.seen.append(seen)
+            steps = Steps(seen.loss, seen.penalty, None)
+        self.t += len(rows)
+        return steps
+
+    def until(self, last: int) -> tuple[Integers, Observed]:
+        """The observed steps up to that one, and what was seen of them."""
+        at = np.array(self.at, dtype=np.int32)
+        kept = at <= last
+
+        def joined(of: str) -> dict[str, Floats]:
+            each = [getattr(seen, of) for seen in self.seen]
+            return {name: np.concatenate([one[name] for one in each])[kept] for name in each[0]}
+
+        loss, penalty = (np.concatenate([getattr(seen, of) for seen in self.seen])[kept] for of in ("loss", "penalty"))
+        return at[kept], Observed(loss, penalty, joined("tensors"), joined("layers"), joined("active"))
+
+
+def of_tensors(at: Integers, seen: Observed, layout: Layout, run: Run) -> list[Series]:
+    """Each quantity of each tensor, and those of all together."""
+    found, tensors = [], dict(seen.tensors)
+    together = {name: np.sqrt(np.sum(tensors[name] ** 2, axis=1)) for name in ADDING_UP if name in tensors}
+    if "cosine" in tensors:
+        norms = tensors["gradient_norm"], together["gradient_norm"]
+        before, all_before = (np.concatenate([np.full_like(one[:1], np.nan), one[:-1]]) for one in norms)
+        products = tensors["cosine"] * norms[0] * before
+        # A tensor without a gradient adds nothing.
+        together["cosine"] = np.nansum(products, axis=1) / (norms[1] * all_before)
+        tensors["update_ratio"] = tensors["update_norm"] / tensors["weight_norm"]
+        together["update_ratio"] = together["update_norm"] / together["weight_norm"]
+    together["clip_bound"] = bound(run.cell.recipe.clip, tensors["gradient_norm"], tensors["clipped_norm"], run)
+    for quantity, values in tensors.items():
+        found += [series(quantity, values[:, i], at, name) for i, name in enumerate(layout.parameters)]
+    return found + [series(quantity, values, at) for quantity, values in together.items()]
+
+
+def bound(clip: Clip, norms: Floats, clipped: Floats, run: Run) -> Floats:
+    """1 where the clip changed the gradient; of clips that are not of norms, beyond what rounds away in a norm."""
+    changed: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
+    match clip:
+        case NoClip():
+            changed = np.zeros(norms.shape, dtype=bool)
+        case GlobalNorm(c=c):
+            changed = np.sqrt(np.sum(norms**2, axis=1, keepdims=True)) > c
+        case PerTensor(c=c):
+            changed = norms > c
+        case _:
+            rounding = 8 * float(np.finfo(run.cell.precision).eps)
+            changed = np.abs(clipped - norms) > rounding * norms
+    return np.asarray(changed.any(axis=1), dtype=np.float64)
+
+
+def of_layers(at: Integers, seen: Observed, layout: Layout, window: int, batch: int) -> list[Series]:
+    """Signals and what is not finite at each observed step; outputs and death of each full window."""
+    found = []
+    full = len(at) // window
+    ends = at[window - 1 :: window][:full]
+    mean, square, zeros, saturated = (
+        values[: full * window].reshape(full, window, len(layout.layers)).mean(axis=1)
+        for values in (seen.layers["mean"], seen.layers["norm"] ** 2, seen.layers["zeros"], seen.layers["saturated"])
+    )
+    for i, layer in enumerate(layout.layers):
+        found.append(series("nonfinite", seen.layers["nonfinite"][:, i], at, layer.name))
+        if layer.signal:
+            found.append(series(SIGNAL, seen.layers[SIGNAL][:, i], at, layer.name))
+        spread = np.sqrt(np.maximum(square[:, i] / (batch * layer.size) - mean[:, i] ** 2, 0.0))
+        found.append(series("mean", mean[:, i], ends, layer.name))
+        found.append(series("spread", spread, ends, layer.name))
+        found.append(series("zeros", zeros[:, i], ends, layer.name))
+        if layer.bounds is not None:
+            found.append(series("saturated", saturated[:, i], ends, layer.name))
+        if layer.units:
+            active = seen.active[layer.name][: full * window].reshape(full, window, layer.units)
+            found.append(series("dead", (active == 0).all(axis=1).sum(axis=1), ends, layer.name))
+    return found
