@@ -25,7 +25,7 @@ from harness.errors import GradgaugeError, InvalidInput, NothingMeasured, unknow
 from harness.execute.local import Settings
 from harness.judge import agreement
 from harness.judge.agreement import Verdict
-from harness.judge.compare import MARGIN
+from harness.judge.speed import MARGIN
 from harness.problems import catalogue
 from harness.problems.catalogue import problem_name
 from harness.spec.base import canonical, key

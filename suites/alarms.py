@@ -23,6 +23,7 @@ from harness.errors import NothingMeasured
 from harness.execute.local import Local, Settings
 from harness.judge import compare, measurements, power
 from harness.judge.compare import Key, Measurement, Side
+from harness.judge.speed import MARGIN
 from harness.spec.activations import Relu
 from harness.spec.cell import Budget, Cell
 from harness.spec.job import Job, Speed
@@ -83,7 +84,7 @@ def side(record: Record) -> dict[Key, Measurement]:
 
 def verdict(a: Record, b: Record) -> Side:
     """What a comparison by default says of b over a."""
-    (found,) = compare.compare(side(a), side(b), compare.MARGIN).comparisons
+    (found,) = compare.compare(side(a), side(b), MARGIN).comparisons
     return found.verdict.side
 
 
@@ -140,7 +141,7 @@ def main() -> None:
     measure = Speed()
     batch = batch_of(asked.backend, measure)
     how = "one after the other" if asked.apart else "in turn"
-    settings = f"{short(measure)}, margin {compare.MARGIN:.1%}"
+    settings = f"{short(measure)}, margin {MARGIN:.1%}"
     print(f"{asked.backend}, {asked.comparisons} comparisons, sides {how}, batch {batch}, {settings}", flush=True)
     trials = [trial(asked.backend, batch, measure, asked.apart) for _ in range(asked.comparisons)]
     print(f"false alarms: {alarms(trials)}")

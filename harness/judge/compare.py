@@ -22,7 +22,7 @@ from harness.judge import ratio_interval
 from harness.judge.ratio_interval import Quartiles
 from harness.judge.speed import FEWEST_BLOCKS, Floats, Interval
 
-CONFIDENCE, MARGIN = 0.95, 0.025
+CONFIDENCE = 0.95
 Side = Literal["better", "worse", "equal", "undecided"]
 
 

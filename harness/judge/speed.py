@@ -3,7 +3,8 @@
 Blocks that were measured in turn (one session) are compared block by block, so that a slow moment of the machine
 hits both sides; across sessions every block is compared with every block. A ratio is the median of those ratios, with
 a percentile-bootstrap interval of 95 % (for the median of 6 to 20 blocks it covers about 93 %). An interval that
-includes 1 decides nothing.
+includes 1 decides nothing, and neither does a ratio within ``MARGIN``: another session of the same two programs moves
+it by as much (``docs/measuring.md``).
 """
 
 import itertools
@@ -29,6 +30,7 @@ Verdict = Literal["longer", "shorter", "undecided"]
 RESAMPLES = 4000
 # With n blocks all ratios fall on one side of 1 by chance with probability 2·2⁻ⁿ: below 5 % from six blocks on.
 FEWEST_BLOCKS = 6
+MARGIN = 0.025
 
 
 class Contender(NamedTuple):
@@ -260,10 +262,10 @@ def interval(value: float, samples: Floats) -> Interval:
 
 
 def decide(factor: Interval) -> Verdict:
-    """Longer or shorter only if the interval leaves out 1."""
-    if factor.low > 1:
+    """Longer or shorter only if the interval leaves out 1 and the ratio itself lies beyond the margin."""
+    if factor.low > 1 and factor.value > 1 + MARGIN:
         return "longer"
-    return "shorter" if factor.high < 1 else "undecided"
+    return "shorter" if factor.high < 1 and factor.value < 1 / (1 + MARGIN) else "undecided"
 
 
 def _overall(of: Contender, to: Contender, ratios: Sequence[Ratio]) -> Overall:

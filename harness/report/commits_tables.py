@@ -8,8 +8,8 @@ import pandas as pd
 
 from harness.asv_results import CONTENDER
 from harness.judge import compare
-from harness.judge.compare import CONFIDENCE, DIVERGED, MARGIN, STEPS, Comparison, Kind, Measurement
-from harness.judge.speed import Interval
+from harness.judge.compare import CONFIDENCE, DIVERGED, STEPS, Comparison, Kind, Measurement
+from harness.judge.speed import MARGIN, Interval
 from harness.report.section import Column, Entry, Table
 from harness.report.timed import UNITS
 from harness.report.tracked import Machine, Track

@@ -104,7 +104,8 @@ def ratios(material: Material, one: Setting, groups: Sequence[Group], name: str)
         rows,
         pd.DataFrame(long),
         note=f"{one.step_conditions}. Median of the ratios of blocks measured in turn (95 % interval). {_COMPOSED} "
-        "n: not interleaved, measured in different sessions. u: undecided, the interval includes 1. "
+        "n: not interleaved, measured in different sessions. u: undecided, the interval includes 1 or the ratio is "
+        f"within {100 * speed.MARGIN:g} %. "
         f"{SESSION} {overlapping(material, [s.record for group in groups for s in group.steady])}".strip(),
         again=commands.again(material, (s.record for group in groups for s in group.steady)),
         totals=[total],

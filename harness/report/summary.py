@@ -1,4 +1,4 @@
-"""The findings in words. Nothing is called fastest where an interval includes 1; composed code stays out."""
+"""The findings in words. Nothing is called fastest beside what is undecided; composed code stays out."""
 
 import math
 from collections import Counter
@@ -8,7 +8,6 @@ from msgspec.structs import replace
 
 from harness.judge import choice, speed
 from harness.judge.choice import Choice
-from harness.judge.compare import MARGIN
 from harness.judge.convergence import Run, Spread, Trial
 from harness.judge.speed import Group, Overall
 from harness.report import commits, commits_circumstances, same_maths, speed_tables, timed, trained
@@ -89,11 +88,7 @@ def _fastest(material: Material, one: Setting, groups: Sequence[Group]) -> State
             "Speed", one.name, ["**Nobody leads:** not every pair was compared over the same recipes.", place]
         )
     over = sorted((mean for mean in means if mean.to == base), key=lambda mean: mean.factor.value)
-    level = [
-        material.contenders[mean.of].name
-        for mean in over
-        if mean.verdict != "longer" or mean.factor.value <= 1 + MARGIN  # another session moves a ratio by as much
-    ]
+    level = [material.contenders[mean.of].name for mean in over if mean.verdict != "longer"]
     name = material.contenders[base].name
     if level:
         who = listed([name, *level])

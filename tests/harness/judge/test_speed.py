@@ -7,6 +7,7 @@ import pytest
 
 from harness.backend import Origin
 from harness.judge import speed
+from harness.judge.speed import Interval
 from harness.measure.series import series, table
 from harness.problems.catalogue import CATALOGUE
 from harness.spec.cell import Cell
@@ -177,3 +178,17 @@ def test_compiling_is_the_first_step_minus_the_second_process_by_process():
     assert (first.imports, first.build, first.first_step, first.second_step) == (2.0, 0.1, 6.0, 2.0)
     assert first.compiling == 4.0  # the median of 4, 7 and 3; the difference of the medians is 4 as well
     assert first.total == pytest.approx(8.1)
+
+
+@pytest.mark.parametrize(
+    ("factor", "said"),
+    [
+        (Interval(1.03, 1.02, 1.04), "longer"),
+        (Interval(1.02, 1.01, 1.03), "undecided"),  # another session moves it by as much
+        (Interval(1.03, 0.99, 1.07), "undecided"),
+        (Interval(0.97, 0.96, 0.98), "shorter"),  # 1/1.025 = 0.976
+        (Interval(0.98, 0.97, 0.99), "undecided"),
+    ],
+)
+def test_longer_and_shorter_take_an_interval_without_1_and_a_ratio_beyond_the_margin(factor, said):
+    assert speed.decide(factor) == said

@@ -13,8 +13,8 @@ import pytest
 
 from harness import asv_results
 from harness.errors import NothingMeasured
-from harness.judge.compare import BYTES, MARGIN, SECONDS, Key, Measurement
-from harness.judge.speed import Interval
+from harness.judge.compare import BYTES, SECONDS, Key, Measurement
+from harness.judge.speed import MARGIN, Interval
 from harness.report import commits_tables, write
 from harness.report.contenders import COLOURS, SERIES
 from harness.report.tracked import Tracked
