@@ -85,9 +85,9 @@ PLAIN = [sys.executable, "-m", "harness.cli"]
 
 rng = random.Random(0)
 MOMENTS = (
-    [(moment, rng.randint(1, 6)) for moment in ("before the rename", "amid the write", "after the rename") * 2]
-    + [("parent", rng.uniform(0.5, 3.0)) for _ in range(8)]
-    + [("worker", rng.uniform(0.5, 3.0)) for _ in range(6)]
+    [(moment, rng.randint(1, 4)) for moment in ("before the rename", "amid the write", "after the rename") * 2]
+    + [("parent", rng.randint(0, 3)) for _ in range(8)]
+    + [("worker", rng.randint(0, 3)) for _ in range(6)]
 )  # fmt: skip
 
 
@@ -97,15 +97,17 @@ def run(folder, command=PLAIN, *options):
     return subprocess.Popen([*command, *arguments], cwd=folder, **silent)
 
 
-def kill(process, moment, when):
-    """Kill as the moment says; a run that is done before is as good a moment as any."""
+def kill(process, moment, folder, records):
+    """Kill as the moment says, once the run has written so many records more; one that is done before is a moment too."""
     if moment in ("parent", "worker"):
-        until = time.monotonic() + when
-        while time.monotonic() < until and process.poll() is None:
-            time.sleep(0.02)
-        victims = [process.pid]
-        if moment == "worker" and process.poll() is None:
-            victims = [child.pid for child in psutil.Process(process.pid).children(recursive=True)][:1]
+        jobs = folder / "run" / "jobs"
+        target = len(list(jobs.glob("*.parquet"))) + records
+        victims = []
+        while process.poll() is None and not victims:
+            time.sleep(0.002)
+            if len(list(jobs.glob("*.parquet"))) >= target:
+                children = psutil.Process(process.pid).children(recursive=True)
+                victims = [process.pid] if moment == "parent" else [child.pid for child in children][:1]
         for victim in victims:
             if process.poll() is None:
                 os.kill(victim, signal.SIGKILL)
@@ -146,7 +148,7 @@ def test_killed_at_20_moments_and_run_again(undisturbed, tmp_path):
         before = finished(folder)
         amid = moment not in ("parent", "worker")
         process = run(folder, [sys.executable, "-c", SUICIDAL, str(when), moment] if amid else PLAIN)
-        kill(process, moment, when)
+        kill(process, moment, folder, when)
         deaths += process.returncode == -signal.SIGKILL
         after = finished(folder)
         assert before.items() <= after.items(), f"{moment}: a finished job ran again or was lost"
