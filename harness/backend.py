@@ -108,6 +108,13 @@ class Trainer(Protocol):
         """The present parameters: those at which gradients are taken."""
         ...
 
+    def place(self, parameters: Parameters) -> None:
+        """Put these in the place of the present parameters, and leave all else as it is: what the optimizer keeps too.
+
+        So a fault is planted. An optimizer that keeps the parameters' own past (schedule-free) goes on from that.
+        """
+        ...
+
     def rescale(self, factor: float) -> None:
         """From the next step on, η is ``factor`` times what the schedule gives; 1 after a reset."""
         ...

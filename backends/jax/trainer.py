@@ -151,6 +151,11 @@ class JaxTrainer:
     def state_bytes(self) -> int:
         return sum(leaf.nbytes for leaf in jax.tree.leaves(self.state.optimizer))
 
+    def place(self, parameters: Parameters) -> None:
+        placed = {name: parameters[name].astype(self.dtype) for name in self.task.parameters}
+        with self._precision():
+            self.state = self.state._replace(parameters=fence(self._put(placed)))
+
     def rescale(self, factor: float) -> None:
         with self._precision():
             self.state = self.state._replace(scale=fence(self._put(self.dtype.type(factor))))

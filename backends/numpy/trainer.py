@@ -67,9 +67,12 @@ class NumpyTrainer:
             if isinstance(place.layer, BatchNorm):
                 self.running[place.name] = Moments(*np.empty((2, place.inputs[-1]), self.dtype, like=self.device.like))
 
-    def reset(self, start: Parameters) -> None:
+    def place(self, parameters: Parameters) -> None:
         for name, view in self.w.views.items():
-            self.device.write(view, start[name])
+            self.device.write(view, parameters[name])
+
+    def reset(self, start: Parameters) -> None:
+        self.place(start)
         for mean, variance in self.running.values():
             mean.fill(0)
             variance.fill(1)

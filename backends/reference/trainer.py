@@ -39,8 +39,11 @@ class ReferenceTrainer:
         self.factor = schedules.factor(cell.recipe.schedule, steps)
         self.reset(start)
 
+    def place(self, parameters: Parameters) -> None:
+        self.w = {name: np.array(parameters[name], dtype=np.float64) for name in self.task.parameters}
+
     def reset(self, start: Parameters) -> None:
-        self.w = {name: np.array(start[name], dtype=np.float64) for name in self.task.parameters}
+        self.place(start)
         self.states: States = initial(self.recipe, self.w)
         self.running: dict[str, Moments] = {}
         self.last: Parameters = {}  # the gradient of the step observed last

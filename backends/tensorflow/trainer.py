@@ -134,10 +134,15 @@ class TensorFlowTrainer:
             *(tf.TensorSpec([samples, *shape], precision) for shape in self.masked.values()),
         ]
 
-    def reset(self, start: Parameters) -> None:
+    def place(self, parameters: Parameters) -> None:
         with self._settings():
             for name, variable in self.named.items():
-                variable.assign(start[name])
+                variable.assign(parameters[name])
+            self._fence()
+
+    def reset(self, start: Parameters) -> None:
+        self.place(start)
+        with self._settings():
             for variable, value in self.state:
                 variable.assign(value)
             self.update.reset()

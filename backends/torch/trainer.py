@@ -66,12 +66,17 @@ class TorchTrainer:
         return losses.loss(problem.loss, outputs, y) if isinstance(problem, Network) else outputs
 
     @torch.no_grad()
+    def place(self, parameters: Parameters) -> None:
+        for name, parameter in self.named.items():
+            parameter.copy_(layers.from_canonical(name, torch.as_tensor(parameters[name])))
+
+    @torch.no_grad()
     def reset(self, start: Parameters) -> None:
         # torch.optim keeps scalar state (the step) in the default dtype.
         torch.set_default_dtype(self.dtype)
         self._set_precision()
-        for name, parameter in self.named.items():
-            parameter.copy_(layers.from_canonical(name, torch.as_tensor(start[name])))
+        self.place(start)
+        for parameter in self.weights:
             parameter.grad = None
         normalisation.forget(self.module)
         self.random = Draws(self.device) if self.draws else None

@@ -1,5 +1,7 @@
 """How training goes: losses, metrics on every part, gradient norms. No clock: see ``speed``."""
 
+import itertools
+
 import numpy as np
 
 from harness.backend import Trainer
@@ -18,10 +20,9 @@ def measure(run: Run, what: Convergence) -> Outcome:
     """
     trainer = run.trainer(observe=True)
     feedback = Feedback(run, trainer)
-    moments = np.unique(np.linspace(0, len(run.order), what.evaluations + 1).round().astype(int))
-    found = _evaluate(run, trainer, 0)
-    for begin, end in zip(moments[:-1], moments[1:], strict=True):
-        steps = feedback.train(int(begin), int(end))
+    found = evaluated(run, trainer, 0)
+    for begin, end in itertools.pairwise(evaluation_moments(len(run.order), what.evaluations)):
+        steps = feedback.train(begin, end)
         at = np.arange(begin, begin + len(steps.loss))
         found.append(series("loss", steps.loss, at))
         if steps.penalty.any():
@@ -32,15 +33,21 @@ def measure(run: Run, what: Convergence) -> Outcome:
                 found.append(series("gradient_norm", steps.norms[kept, column], at[kept], name))
         diverged = first_not_finite(steps.loss)
         if diverged is not None:
-            return Outcome(found, int(begin) + diverged)
-        found += _evaluate(run, trainer, feedback.stopped or int(end))
+            return Outcome(found, begin + diverged)
+        found += evaluated(run, trainer, feedback.stopped or end)
         if feedback.stopped is not None:
             found.append(series("stopped", [feedback.stopped], [feedback.stopped]))
             break
     return Outcome(found)
 
 
-def _evaluate(run: Run, trainer: Trainer, step: int) -> list[Series]:
+def evaluation_moments(steps: int, evaluations: int) -> list[int]:
+    """The start, and so many moments after it: after how many steps."""
+    return sorted({round(steps * i / evaluations) for i in range(evaluations + 1)})
+
+
+def evaluated(run: Run, trainer: Trainer, step: int) -> list[Series]:
+    """Loss and metric of every part of the data at the present parameters."""
     found = []
     for part in run.task.parts:
         loss, metric = trainer.evaluate(part)

@@ -1,14 +1,20 @@
 """How training goes inside: what observed steps were like, as series, and what windows of them say of the layers."""
 
+import itertools
+
 import numpy as np
 
 from harness.backend import Floats, Integers, Steps, Trainer
 from harness.errors import InvalidInput
+from harness.measure import faults
+from harness.measure.convergence import evaluated, evaluation_moments
 from harness.measure.feedback import Feedback
+from harness.measure.identical import identical_units
 from harness.measure.run import Outcome, Run, first_not_finite
 from harness.measure.series import Series, series
 from harness.observation import SIGNAL, Layout, Observed
 from harness.spec.job import Health
+from harness.spec.problem import Network
 from harness.spec.recipe import Clip, GlobalNorm, NoClip, PerTensor
 
 BLOCK = 64  # steps made before anybody looks whether their losses are finite
@@ -22,25 +28,47 @@ def measure(run: Run, what: Health) -> Outcome:
     tensor's and each layer's under its name, norms and ``cosine`` of all tensors together under none; ``update_ratio``,
     ‖Δw‖/‖w‖; ``clip_bound``, 1 where the clip changed the gradient, else 0. At level standard, at the last step of
     each window, of each layer: ``mean``, ``spread``, ``zeros`` and ``saturated`` over all its batches, and how many
-    units are ``dead``: 0 for every sample and place of them; a window that is not full says nothing.
+    units are ``dead``: 0 for every sample and place of them; a window that is not full says nothing. At the evaluations
+    ``loss/PART`` and ``metric/PART``, and of layers with units how many are ``identical`` to another.
     """
     layout = Layout(run.task, what.level)
     _refuse_too_large_a_window(run, what, layout)
-    observing = Observing(run.trainer(), what)
+    faults.refuse_misplaced(run, what.faults)
+    trainer = run.trainer()
+    observing = Observing(trainer, what)
     feedback = Feedback(run, observing)
-    steps = feedback.train(0, len(run.order))
-    found = [series("loss", steps.loss, np.arange(len(steps.loss)))]
-    if steps.penalty.any():
-        found.append(series("penalty", steps.penalty, np.arange(len(steps.loss))))
+    moments = evaluation_moments(len(run.order), what.evaluations)
+    found, blocks = looked_at(run, trainer, 0), []
+    for begin, end in itertools.pairwise(sorted({*moments, *(fault.step for fault in what.faults)})):
+        faults.plant(tuple(fault for fault in what.faults if fault.step == begin), trainer)
+        blocks.append(feedback.train(begin, end))
+        over = feedback.stopped is not None or not np.isfinite(blocks[-1].loss).all()
+        if end in moments or over:
+            found += looked_at(run, trainer, feedback.stopped or end)
+        if over:
+            break
+    losses, penalties = (np.concatenate([block[i] for block in blocks]) for i in (0, 1))
+    found.append(series("loss", losses, np.arange(len(losses))))
+    if penalties.any():
+        found.append(series("penalty", penalties, np.arange(len(losses))))
     if feedback.stopped is not None:
         found.append(series("stopped", [feedback.stopped], [feedback.stopped]))
-    diverged = first_not_finite(steps.loss)
+    diverged = first_not_finite(losses)
     at, seen = observing.until(len(run.order) if diverged is None else diverged)
     with np.errstate(all="ignore"):  # what is not finite, and quotients of nothing, are to be seen
         found += of_tensors(at, seen, layout, run)
         if layout.layers:
             found += of_layers(at, seen, layout, what.window, run.order.shape[1])
     return Outcome(found, diverged)
+
+
+def looked_at(run: Run, trainer: Trainer, step: int) -> list[Series]:
+    """What is evaluated between two steps."""
+    found = evaluated(run, trainer, step)
+    if isinstance(run.task.problem, Network):
+        of_units = identical_units(run.task.problem, run.task.inputs, trainer.parameters())
+        found += [series("identical", [count], [step], name) for name, count in of_units.items()]
+    return found
 
 
 def _refuse_too_large_a_window(run: Run, what: Health, layout: Layout) -> None:

@@ -5,6 +5,7 @@ from typing import Literal
 from harness.errors import InvalidInput
 from harness.spec.base import Count, Index, Piece, Positive, Spec
 from harness.spec.cell import Cell
+from harness.spec.fault import Fault
 from harness.spec.recipe import NoClip, NoPenalty, Recipe
 
 # What is observed of a step: losses and norms; or updates, precision, activations and signals as well.
@@ -35,12 +36,15 @@ class Health(Piece, frozen=True, tag="health"):
     """What every ``every``-th step is like: its gradients, updates, activations and signals (``measure.health``).
 
     At level ``standard``, dead units and moments of activations are of ``window`` observed batches in a row: one
-    batch that leaves a unit at 0 does not show that it is dead.
+    batch that leaves a unit at 0 does not show that it is dead. ``evaluations`` moments divide the run; at each, and
+    at its start, all parts of the data are evaluated and identical units are looked for. ``faults`` are planted.
     """
 
     level: Level = "standard"
     every: Count = 10
     window: Count = 10
+    evaluations: Count = 5
+    faults: tuple[Fault, ...] = ()
 
 
 class Speed(Piece, frozen=True, tag="speed"):

@@ -98,7 +98,7 @@ def run(folder, command=PLAIN, *options):
 
 
 def kill(process, moment, folder, records):
-    """Kill as the moment says, once the run has written so many records more; one that is done before is a moment too."""
+    """Kill as the moment says, once the run has written so many more records, or is done."""
     if moment in ("parent", "worker"):
         jobs = folder / "run" / "jobs"
         target = len(list(jobs.glob("*.parquet"))) + records

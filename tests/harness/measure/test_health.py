@@ -236,7 +236,8 @@ def test_a_window_that_no_run_fills_is_refused(train):
 
 def test_minimal_says_less(train):
     _, found, _ = train(Recipe(SGD(0.01)), what=Health(level="minimal", every=1))
-    assert set(found["series"]) == {"loss", "gradient_norm", "clipped_norm", "clip_bound"}
+    evaluated = {f"{what}/{part}" for what in ("loss", "metric") for part in ("training", "validation", "test")}
+    assert set(found["series"]) == {"loss", "gradient_norm", "clipped_norm", "clip_bound", "identical", *evaluated}
 
 
 def test_a_job_goes_through_json():
