@@ -1,11 +1,78 @@
-"""All that is judged of one observed run."""
+"""All that is judged of one observed run, the cause before what follows from it."""
 
-from harness.findings.finding import Diagnosis
+from collections.abc import Callable, Iterator, Mapping
+
+import numpy as np
+
+from harness.findings import changed, clipping, fitting, noise, signals, steps, units
+from harness.findings.finding import SEVERITIES, Diagnosis, Finding, Kind, Unjudged
 from harness.findings.seen import Seen
 from harness.store import Record
 
+JUDGES: tuple[Callable[[Seen], Iterator[Finding]], ...] = (
+    changed.judge,
+    signals.judge,
+    units.judge,
+    steps.judge,
+    clipping.judge,
+    fitting.judge,
+    noise.judge,
+)
+# Of findings at one step, a cause stands before what it brings about.
+CAUSES: tuple[Kind, ...] = (
+    "poor_initialisation",
+    "identical_units",
+    "penalty_dominates",
+    "clip_always_binds",
+    "vanishing",
+    "exploding",
+    "dead_units",
+    "saturation",
+    "frozen",
+    "step_too_large",
+    "step_too_small",
+    "non_finite",
+    "lost_in_noise",
+    "over_fitting",
+    "clip_never_binds",
+)
+# Series without which a kind cannot be judged, and the level that gives them.
+NEEDS: Mapping[Kind, tuple[str, str]] = {
+    "vanishing": ("signal_norm", "standard"),
+    "exploding": ("signal_norm", "standard"),
+    "dead_units": ("dead", "standard"),
+    "saturation": ("saturated", "standard"),
+    "frozen": ("frozen", "standard"),
+    "poor_initialisation": ("weight_norm", "standard"),
+    "step_too_small": ("update_ratio", "standard"),
+    "lost_in_noise": ("noise_small", "full"),
+    "over_fitting": ("loss/validation", "a validation part"),
+}
+
 
 def diagnose(record: Record) -> Diagnosis:
-    """The findings of one record of a ``Health`` measurement."""
-    Seen(record)
-    return Diagnosis((), ())
+    """The findings of one record of a ``Health`` measurement: what is wrong first, in the order of its steps."""
+    seen = Seen(record)
+    with np.errstate(all="ignore"):
+        found = [finding for judge in JUDGES for finding in judge(seen)]
+    return Diagnosis(tuple(sorted(_once(found), key=_order)), tuple(_unjudged(seen)))
+
+
+def _order(finding: Finding) -> tuple[bool, int, int, int]:
+    return not finding.alarms, finding.step, CAUSES.index(finding.kind), -SEVERITIES.index(finding.severity)
+
+
+def _once(found: list[Finding]) -> list[Finding]:
+    """Without what another judge has said of the same kind and layer, later or less severely."""
+    kept: dict[tuple[Kind, str], Finding] = {}
+    for finding in sorted(found, key=_order):
+        kept.setdefault((finding.kind, finding.layer), finding)
+    return list(kept.values())
+
+
+def _unjudged(seen: Seen) -> Iterator[Unjudged]:
+    names = {name for name, _ in seen.tracks}
+    for kind, (series, level) in NEEDS.items():
+        if series not in names:
+            needed = f"level {level}" if level in ("standard", "full") else level
+            yield Unjudged(kind, f"needs {series.replace('_', ' ')} of {needed}")

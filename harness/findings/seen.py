@@ -2,20 +2,26 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
+from harness.findings.constant import constant_loss
 from harness.health.gains import Expected, expected
 from harness.problems import task as tasks
 from harness.problems.task import Task
-from harness.spec.architecture import Place, places
+from harness.spec.activations import ACTIVATIONS
+from harness.spec.architecture import Place, is_weight, output_shape, outputs, places
 from harness.spec.cell import Cell
 from harness.spec.job import Health
+from harness.spec.layers import BatchNorm, LayerNorm, Residual
 from harness.spec.problem import Network
+from harness.spec.schedules import factors
 from harness.store import Record
 
 Floats = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
 Integers = np.ndarray[tuple[int, ...], np.dtype[np.int64]]
+SMOOTHED = 20  # parts of a run: over one of them, losses of single batches are averaged
 
 
 @dataclass(frozen=True)
@@ -28,8 +34,25 @@ class Track:
     def __len__(self) -> int:
         return len(self.steps)
 
+    def since(self, step: int) -> Floats:
+        """The values from that step on."""
+        return self.values[self.steps >= step]
+
+    def before(self, step: int) -> Floats:
+        """The values before it."""
+        return self.values[self.steps < step]
+
 
 NOTHING = Track(np.zeros(0, np.int64), np.zeros(0))
+
+
+class Weighted(NamedTuple):
+    """A layer with parameters, and what stands behind it."""
+
+    place: Place
+    parameters: tuple[str, ...]
+    activation: Place | None  # the next layer, or the one behind a normalisation
+    normalised: bool  # whether a normalisation comes next, so that the scale of its weights does not matter
 
 
 class Seen:
@@ -60,7 +83,22 @@ class Seen:
         problem = self.cell.problem
         return tuple(places(problem.model, self.task.inputs)) if isinstance(problem, Network) else ()
 
-    @property
+    @cached_property
+    def weighted(self) -> tuple[Weighted, ...]:
+        """The layers with parameters that are not normalisations."""
+        found = []
+        for i, place in enumerate(self.places):
+            own = tuple(name for name in self.task.parameters if name.rpartition(".")[0] == place.name)
+            if not any(is_weight(name) for name in own) or isinstance(place.layer, Residual):
+                continue
+            behind = [one for one in self.places[i + 1 : i + 3] if not isinstance(one.layer, Residual)]
+            normalised = bool(behind) and isinstance(behind[0].layer, BatchNorm | LayerNorm)
+            following = behind[1:] if normalised else behind[:1]
+            active = following[0] if following and isinstance(following[0].layer, ACTIVATIONS) else None
+            found.append(Weighted(place, own, active, normalised))
+        return tuple(found)
+
+    @cached_property
     def batch(self) -> int:
         """Samples a step."""
         return tasks.batch_size(self.task.samples, self.cell.budget)
@@ -71,13 +109,58 @@ class Seen:
         return len(self.track("loss"))
 
     @cached_property
+    def factors(self) -> Floats:
+        """The schedule's factor at each step."""
+        total = tasks.total_steps(self.task.samples, self.cell.budget)
+        return np.asarray(factors(self.cell.recipe.schedule, total)[: self.steps], dtype=np.float64)
+
+    @cached_property
     def expected(self) -> Expected | None:
-        """What theory expects at the start, on the run's first batch; None of functions and batches of one sample."""
+        """What theory expects at the start, on the run's first batch; None of functions."""
         problem = self.cell.problem
-        if not isinstance(problem, Network):
-            return None
+        return expected(problem, *self.first_batch) if isinstance(problem, Network) else None
+
+    @cached_property
+    def first_batch(self) -> tuple[Floats, np.ndarray]:
+        """Samples and targets of the first step; of batches of one, the first 32 samples."""
         part = self.task.parts["training"]
         first = tasks.order(self.task.samples, self.cell.budget, self.cell.seed)[0]
         if len(first) < 2:
             first = np.arange(min(len(part.x), 32), dtype=first.dtype)
-        return expected(problem, part.x[first], part.y[first])
+        return part.x[first], part.y[first]
+
+    @cached_property
+    def constant(self) -> float:
+        """The loss of a batch by the best constant answer; of a function, its first loss."""
+        problem = self.cell.problem
+        if not isinstance(problem, Network):
+            return float(self.track("loss").values[0])
+        targets = self.task.parts["training"].y
+        return constant_loss(problem.loss, targets, outputs(problem.model, self.task.inputs), self.batch)
+
+    @cached_property
+    def constant_of_all(self) -> float:
+        """The same of a whole part of the data, as evaluations are: one batch of all samples."""
+        problem = self.cell.problem
+        if not isinstance(problem, Network):
+            return self.constant
+        targets = self.task.parts["training"].y
+        return constant_loss(problem.loss, targets, outputs(problem.model, self.task.inputs), len(targets))
+
+    def units(self, layer: str) -> int:
+        """The size of a layer's last axis."""
+        place = next(place for place in self.places if place.name == layer)
+        return output_shape(place.layer, place.inputs)[-1]
+
+    @cached_property
+    def smooth(self) -> Floats:
+        """Of each step, the median loss of the steps up to it, a ``SMOOTHED``-th of the run or ten at least."""
+        losses, over = self.track("loss").values, max(self.steps // SMOOTHED, 10)
+        return np.array([np.median(losses[max(i - over + 1, 0) : i + 1]) for i in range(len(losses))])
+
+    def unlearned(self, step: int | None = None) -> float:
+        """The loss at a step (the end, if left out) over the best constant answer's: 1 and more is nothing learned."""
+        if not self.steps:
+            return np.nan
+        last = self.smooth[-1 if step is None else min(step, self.steps - 1)]
+        return float(last / self.constant) if np.isfinite(last) and self.constant > 0 else np.inf

@@ -1,0 +1,68 @@
+"""Weights that the optimizer did not make: what a change of them does to the layer, and from when on."""
+
+from collections.abc import Iterator
+
+from harness.findings.changes import Change, changes
+from harness.findings.finding import Evidence, Finding, Kind
+from harness.findings.seen import Seen, Weighted
+from harness.findings.units import dead_share, saturated_share, tied
+from harness.spec.architecture import is_weight
+
+KILLED = 0.25  # of a layer's units or outputs: so many more than before are dead or saturated by the change
+
+
+def judge(seen: Seen) -> Iterator[Finding]:
+    """One finding for each layer and step at which weights were changed, by what it does."""
+    done: set[tuple[str, int]] = set()
+    found = changes(seen)
+    for change in sorted(found, key=lambda one: (one.step, not is_weight(one.parameter))):
+        if (change.layer, change.step) in done:
+            continue
+        done.add((change.layer, change.step))
+        kind, why = _effect(seen, change)
+        start = change.step == 0
+        when = "as they are said to be drawn" if start else "before"
+        yield Finding(
+            kind,
+            "warning",
+            change.layer,
+            change.step,
+            f"‖{change.parameter}‖ is {change.ratio:.3g} times what it was {when}, and no step made it so: {why}",
+            (
+                Evidence(
+                    f"‖{change.parameter}‖",
+                    change.after,
+                    change.before,
+                    change.before - change.allowed,
+                    change.before + change.allowed,
+                ),
+            ),
+            1.0,
+        )
+
+
+def _effect(seen: Seen, change: Change) -> tuple[Kind, str]:
+    layer = next((one for one in seen.weighted if one.place.name == change.layer), None)
+    if layer is not None and (effect := _of_units(seen, layer, change)) is not None:
+        return effect
+    if change.step == 0 and is_weight(change.parameter):
+        return "poor_initialisation", "the layer does not start as the problem says"
+    if change.ratio < 1:
+        return "vanishing", f"what passes this layer is {change.ratio**2:.1g} of what it was, squared, both ways"
+    return "exploding", f"what passes this layer is {change.ratio**2:.1g} times what it was, squared, both ways"
+
+
+def _of_units(seen: Seen, layer: Weighted, change: Change) -> tuple[Kind, str] | None:
+    if tied(seen, layer.place.name, change.step) >= 0.5:
+        return "identical_units", "units have become copies of each other"
+    grew = change.ratio > 1
+    if not grew:
+        return None
+    name = layer.activation.name if layer.activation else layer.place.name
+    before, after = dead_share(seen, name, change.step)
+    if after - before > KILLED and not is_weight(change.parameter):
+        return "dead_units", f"{after:.0%} of {name}'s units are dead, {before:.0%} before"
+    before, after = saturated_share(seen, name, change.step)
+    if after - before > KILLED and (change.step > 0 or not is_weight(change.parameter)):
+        return "saturation", f"{after:.0%} of {name}'s outputs are saturated, {before:.0%} before"
+    return None

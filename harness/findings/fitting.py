@@ -1,0 +1,71 @@
+"""What is fitted: the training samples only, or the penalty."""
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+
+from harness.findings.finding import Evidence, Finding
+from harness.findings.seen import Seen
+
+GAP = 0.3  # of the best constant answer's loss: validation less training
+ROSE = 1.2  # validation loss at the end over its least
+DOMINATES = 1.0  # penalty over loss
+UNLEARNED = 0.5
+
+
+def judge(seen: Seen) -> Iterator[Finding]:
+    """Over-fitting, and a penalty that dominates."""
+    yield from _over_fitting(seen)
+    yield from _penalty(seen)
+
+
+def _over_fitting(seen: Seen) -> Iterator[Finding]:
+    training, validation = seen.track("loss/training"), seen.track("loss/validation")
+    if len(validation) < 3 or not np.isfinite(validation.values).all():
+        return
+    each = seen.constant_of_all
+    best = int(np.argmin(validation.values))
+    gap = float(validation.values[-1] - training.values[-1]) / each
+    rose = float(validation.values[-1] / validation.values[best])
+    if gap > GAP and rose > ROSE and training.values[-1] < training.values[best]:
+        yield Finding(
+            "over_fitting",
+            "warning",
+            "",
+            int(validation.steps[best]),
+            f"the validation loss has risen to {rose:.3g} times what it was after {validation.steps[best]} steps, "
+            "while the training loss fell",
+            (
+                Evidence("validation less training loss, over the best constant answer's", gap, 0.0, -np.inf, GAP),
+                Evidence("validation loss at the end over its least", rose, 1.0, -np.inf, ROSE),
+            ),
+            1.0,
+        )
+
+
+def _penalty(seen: Seen) -> Iterator[Finding]:
+    penalty, losses = seen.track("penalty"), seen.track("loss")
+    if not len(penalty) or seen.unlearned() < UNLEARNED or not np.isfinite(losses.values).all():
+        return
+    share = penalty.values / np.maximum(losses.values, 1e-300)
+    shrank = _shrank(seen)
+    if share.max() > DOMINATES or shrank < 0.1:
+        over = np.flatnonzero(share > DOMINATES)
+        yield Finding(
+            "penalty_dominates",
+            "warning",
+            "",
+            int(penalty.steps[over[0]]) if over.size else 0,
+            f"the penalty is up to {share.max():.3g} times the loss, and weights come to {shrank:.2g} of their length",
+            (
+                Evidence("penalty over loss, largest", float(share.max()), math.nan, -np.inf, DOMINATES),
+                Evidence("‖w‖ at the end over the start", shrank, math.nan, 0.1, np.inf),
+            ),
+            1.0,
+        )
+
+
+def _shrank(seen: Seen) -> float:
+    norms = seen.track("weight_norm")
+    return float(norms.values[-1] / norms.values[0]) if len(norms) and norms.values[0] > 0 else 1.0

@@ -1,0 +1,138 @@
+"""Steps that are too large or too small for what is being minimised, or for the precision that it is done in."""
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+
+from harness.findings.changes import changes
+from harness.findings.finding import Evidence, Finding
+from harness.findings.seen import Floats, Seen
+from harness.spec.architecture import is_weight
+
+ABOVE = 1.5  # times the larger of the first loss and the best constant answer's: a loss that has been thrown up
+LASTING = 0.1  # of a run: a loss that was thrown up for less, at its start, costs little
+UNLEARNED = 0.5
+LARGE, SMALL = 0.1, 0.1  # ‖Δw‖/‖w‖ of a step; Σ ‖Δw‖/‖w‖ over a run
+FROZEN = 0.5  # of a tensor's weights
+TIMES = math.log(1.5)  # a change of all steps at once below it may be one of gradients
+STAYS = 4  # observed steps: a change of rate stays for as long
+
+
+def judge(seen: Seen) -> Iterator[Finding]:
+    """Changes of the rate, then frozen weights, then a rate that was wrong from the start."""
+    rate = list(_changed_rate(seen))
+    yield from rate
+    yield from _frozen(seen)
+    if not rate:
+        yield from _too_large(seen)
+        yield from _too_small(seen)
+
+
+def _changed_rate(seen: Seen) -> Iterator[Finding]:
+    """All tensors' updates become longer or shorter at once, beside their gradients too, and stay so."""
+    weights = [name for name in seen.task.parameters if is_weight(name)]
+    steps = seen.track("update_norm", weights[0]).steps if weights else seen.track("").steps
+    if len(steps) < 2 * STAYS:
+        return
+    lengths, per_gradient = _lengths(seen, weights)
+    # What changes with the gradient changes one of the two, by the optimizer; what changes the rate changes both.
+    jumps = np.stack([np.diff(lengths, axis=1), np.diff(per_gradient, axis=1)]).reshape(-1, len(steps) - 1)
+    least = np.where((jumps > 0).all(axis=0), jumps.min(axis=0), 0.0)
+    least = np.where((jumps < 0).all(axis=0), jumps.max(axis=0), least)
+    elsewhere = {change.step for change in changes(seen)}
+    for i in np.flatnonzero(np.abs(least) > TIMES):
+        at = int(steps[i + 1])
+        before, after = (
+            np.median(part, axis=0) for part in (lengths[:, max(i - STAYS + 1, 0) : i + 1], lengths[:, i + 1 :])
+        )
+        stayed = (after[:STAYS] - before.max()) if least[i] > 0 else (before.min() - after[:STAYS])
+        if i + 1 < STAYS or at in elsewhere or not (stayed > abs(least[i]) / 2).all():
+            continue
+        up = least[i] > 0
+        quantity = "ln ‖Δw‖, and ln ‖Δw‖/‖g‖, over those of the step observed before: the tensor that changes least"
+        yield Finding(
+            "step_too_large" if up else "step_too_small",
+            "warning",
+            "",
+            at,
+            f"steps become {math.exp(abs(least[i])):.2g} times {'longer' if up else 'shorter'}, which no schedule says",
+            (Evidence(quantity, float(least[i]), 0.0, -TIMES, TIMES),),
+            1.0,
+        )
+        return
+
+
+def _lengths(seen: Seen, weights: list[str]) -> tuple[Floats, Floats]:
+    """ln ‖Δw‖ of each tensor at each observed step, at a factor of the schedule of 1; and less ln ‖g'‖."""
+    steps = seen.track("update_norm", weights[0]).steps
+    lengths, gradients = (
+        np.log(np.array([seen.track(name, tensor).values for tensor in weights]))
+        for name in ("update_norm", "clipped_norm")
+    )
+    lengths = lengths - np.log(seen.factors[steps])
+    return lengths, lengths - gradients
+
+
+def _frozen(seen: Seen) -> Iterator[Finding]:
+    if seen.unlearned() < UNLEARNED:
+        return
+    shares = {name: seen.track("frozen", name) for name in seen.task.parameters if is_weight(name)}
+    stuck = {name: track for name, track in shares.items() if len(track) and np.median(track.values) > FROZEN}
+    if not stuck:
+        return
+    whole = len(stuck) == len(shares)
+    name, track = max(stuck.items(), key=lambda item: float(np.median(item[1].values)))
+    share = float(np.median(track.values))
+    yield Finding(
+        "frozen",
+        "failure" if whole and share > 0.99 else "warning",
+        "" if whole else name.rpartition(".")[0],
+        int(track.steps[np.flatnonzero(track.values > FROZEN)[0]]),
+        f"{share:.0%} of {name} stay as they are: their steps are below half a unit in the last place of "
+        f"{seen.cell.precision}",
+        (Evidence("share of weights that their own step leaves as they are", share, 0.0, -np.inf, FROZEN),),
+        1.0,
+    )
+
+
+def _too_large(seen: Seen) -> Iterator[Finding]:
+    losses = seen.track("loss").values
+    if not losses.size:
+        return
+    first = max(float(losses[0]), seen.constant)
+    with np.errstate(all="ignore"):
+        above = np.flatnonzero(~(seen.smooth <= ABOVE * first))
+    ratio = seen.track("update_ratio")
+    share = float(np.median(ratio.values)) if len(ratio) else math.nan
+    if above.size > LASTING * seen.steps or (above.size and seen.unlearned() > UNLEARNED):
+        at = int(above[0])
+        top = float(np.nanmax(losses / first))
+        evidence = Evidence("largest loss over the first, or the best constant answer's", top, 1.0, -np.inf, ABOVE)
+        why = f"the loss goes up to {top:.3g} times what it was at the start"
+    elif seen.unlearned() > UNLEARNED and share > LARGE:
+        at = int(ratio.steps[np.flatnonzero(ratio.values > LARGE)[0]])
+        evidence = Evidence("‖Δw‖/‖w‖ of a step", share, math.nan, -np.inf, LARGE)
+        why = f"each step is {share:.2g} times as long as the weights, and little is learned"
+    else:
+        return
+    yield Finding("step_too_large", "failure" if above.size else "warning", "", at, why, (evidence,), 1.0)
+
+
+def _too_small(seen: Seen) -> Iterator[Finding]:
+    unlearned = seen.unlearned()
+    weights = [name for name in seen.task.parameters if is_weight(name)]
+    ratios = [seen.track("update_ratio", name).values for name in weights]
+    if unlearned < UNLEARNED or not ratios or not ratios[0].size:
+        return
+    moved = max(float(np.mean(values)) for values in ratios) * seen.steps
+    if moved < SMALL:
+        yield Finding(
+            "step_too_small",
+            "warning",
+            "",
+            0,
+            f"in {seen.steps} steps the weights come at most {moved:.2g} times their own length",
+            (Evidence("Σ ‖Δw‖/‖w‖, of the tensor that moves most", moved, math.nan, SMALL, np.inf),),
+            1.0,
+        )
