@@ -15,7 +15,7 @@ LEAST = 4  # observed steps
 
 
 def judge(seen: Seen) -> Iterator[Finding]:
-    """Of runs observed at level full that learn little: whether gradients have anything in common (``health.noise``)."""
+    """Of runs observed at level full that learn little: whether batches have something in common (``health.noise``)."""
     small, large = seen.track("noise_small"), seen.track("noise_large")
     if len(small) < LEAST or seen.unlearned() < UNLEARNED:
         return

@@ -13,9 +13,10 @@ from harness.spec.architecture import is_weight
 ABOVE = 1.5  # times the larger of the first loss and the best constant answer's: a loss that has been thrown up
 LASTING = 0.1  # of a run: a loss that was thrown up for less, at its start, costs little
 UNLEARNED = 0.5
+LEARNED = 0.02  # below it all is learned, and gradients may become what they like
 LARGE, SMALL = 0.1, 0.1  # ‖Δw‖/‖w‖ of a step; Σ ‖Δw‖/‖w‖ over a run
 FROZEN = 0.5  # of a tensor's weights
-TIMES = math.log(1.5)  # a change of all steps at once below it may be one of gradients
+TIMES = math.log(2.0)  # a change of all steps at once below it may be one of gradients
 STAYS = 4  # observed steps: a change of rate stays for as long
 
 
@@ -43,11 +44,11 @@ def _changed_rate(seen: Seen) -> Iterator[Finding]:
     elsewhere = {change.step for change in changes(seen)}
     for i in np.flatnonzero(np.abs(least) > TIMES):
         at = int(steps[i + 1])
-        before, after = (
-            np.median(part, axis=0) for part in (lengths[:, max(i - STAYS + 1, 0) : i + 1], lengths[:, i + 1 :])
-        )
-        stayed = (after[:STAYS] - before.max()) if least[i] > 0 else (before.min() - after[:STAYS])
-        if i + 1 < STAYS or at in elsewhere or not (stayed > abs(least[i]) / 2).all():
+        before = np.median(lengths[:, max(i - STAYS + 1, 0) : i + 1], axis=0)
+        after = np.median(lengths[:, i + 1 : i + 1 + STAYS], axis=0)
+        stayed = after - before.max() if least[i] > 0 else before.min() - after
+        enough = i + 1 >= STAYS and len(after) == STAYS and seen.unlearned(at) > LEARNED
+        if not enough or at in elsewhere or not (stayed > abs(least[i]) / 2).all():
             continue
         up = least[i] > 0
         quantity = "ln ‖Δw‖, and ln ‖Δw‖/‖g‖, over those of the step observed before: the tensor that changes least"
