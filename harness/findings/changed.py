@@ -8,7 +8,7 @@ from harness.findings.seen import Seen, Weighted
 from harness.findings.units import dead_share, saturated_share, tied
 from harness.spec.architecture import is_weight
 
-KILLED = 0.25  # of a layer's units or outputs: so many more than before are dead or saturated by the change
+KILLED = 0.05  # of a layer's units or outputs: so many more than before are dead or saturated by the change
 
 
 def judge(seen: Seen) -> Iterator[Finding]:

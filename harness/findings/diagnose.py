@@ -24,10 +24,10 @@ CAUSES: tuple[Kind, ...] = (
     "identical_units",
     "penalty_dominates",
     "clip_always_binds",
-    "vanishing",
-    "exploding",
     "dead_units",
     "saturation",
+    "vanishing",
+    "exploding",
     "frozen",
     "step_too_large",
     "step_too_small",
@@ -58,8 +58,9 @@ def diagnose(record: Record) -> Diagnosis:
     return Diagnosis(tuple(sorted(_once(found), key=_order)), tuple(_unjudged(seen)))
 
 
-def _order(finding: Finding) -> tuple[bool, int, int, int]:
-    return not finding.alarms, finding.step, CAUSES.index(finding.kind), -SEVERITIES.index(finding.severity)
+def _order(finding: Finding) -> tuple[bool, bool, int, int, int]:
+    last = finding.kind == "over_fitting"  # whatever else is wrong may bring it about
+    return not finding.alarms, last, finding.step, CAUSES.index(finding.kind), -SEVERITIES.index(finding.severity)
 
 
 def _once(found: list[Finding]) -> list[Finding]:

@@ -9,6 +9,8 @@ from harness.findings.finding import Evidence, Finding
 from harness.findings.seen import Seen
 
 GAP = 0.3  # of the best constant answer's loss: validation less training
+WIDE = 0.5  # a gap that says so whether the validation loss has risen or only stopped falling
+FITTED = 0.25  # of the best constant answer's loss, at most, on the samples that were trained on
 ROSE = 1.2  # validation loss at the end over its least
 DOMINATES = 1.0  # penalty over loss
 UNLEARNED = 0.5
@@ -28,7 +30,9 @@ def _over_fitting(seen: Seen) -> Iterator[Finding]:
     best = int(np.argmin(validation.values))
     gap = float(validation.values[-1] - training.values[-1]) / each
     rose = float(validation.values[-1] / validation.values[best])
-    if gap > GAP and rose > ROSE and training.values[-1] < training.values[best]:
+    falls = training.values[-1] < training.values[max(best - 1, 0)]
+    fitted = training.values[-1] < FITTED * each
+    if gap > GAP and fitted and falls and (rose > ROSE or gap > WIDE):
         yield Finding(
             "over_fitting",
             "warning",

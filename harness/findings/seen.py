@@ -158,6 +158,12 @@ class Seen:
         losses, over = self.track("loss").values, max(self.steps // SMOOTHED, 10)
         return np.array([np.median(losses[max(i - over + 1, 0) : i + 1]) for i in range(len(losses))])
 
+    @cached_property
+    def plateau(self) -> float:
+        """The share of the run after which the loss is below nine tenths of the best constant answer's for good."""
+        over = np.flatnonzero(~(self.smooth < 0.9 * self.constant))
+        return float((over[-1] + 1) / self.steps) if over.size else 0.0
+
     def unlearned(self, step: int | None = None) -> float:
         """The loss at a step (the end, if left out) over the best constant answer's: 1 and more is nothing learned."""
         if not self.steps:

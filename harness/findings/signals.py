@@ -24,7 +24,8 @@ from harness.spec.problem import Network
 # a run of usual length ends before it has: rates that work differ by a factor of about a hundred.
 VANISHED = math.log(1e4)
 EXPLODED = math.log(1e4)
-UNLEARNED = 0.5  # of the best constant answer's loss: above it at the end, a run has learned little
+UNLEARNED = 0.25  # of the best constant answer's loss: above it at the end, a run has learned little
+LATE = 0.25  # of the run: one that has learned nothing until then
 NOTHING_LEARNED = 0.9
 TINY = 1e-300
 BETTER = 0.5  # of an initialisation's profile, in logarithms: at most so large is one that cures it
@@ -38,8 +39,8 @@ CURES: tuple[Initialisation, ...] = (
 
 
 def judge(seen: Seen) -> Iterator[Finding]:
-    """At the start, through depth and through time: of runs that learn little."""
-    if seen.places and seen.steps and seen.unlearned() >= UNLEARNED:
+    """At the start, through depth and through time: of runs that learn little, or late."""
+    if seen.places and seen.steps and (seen.unlearned() >= UNLEARNED or seen.plateau > LATE):
         yield from _through_time(seen)
         yield from _through_depth(seen)
 

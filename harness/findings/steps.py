@@ -12,11 +12,18 @@ from harness.spec.architecture import is_weight
 
 ABOVE = 1.5  # times the larger of the first loss and the best constant answer's: a loss that has been thrown up
 LASTING = 0.1  # of a run: a loss that was thrown up for less, at its start, costs little
-UNLEARNED = 0.5
-LEARNED = 0.02  # below it all is learned, and gradients may become what they like
-LARGE, SMALL = 0.1, 0.1  # ‖Δw‖/‖w‖ of a step; Σ ‖Δw‖/‖w‖ over a run
+UNLEARNED = 0.25
+FIRST = 5  # observed steps
+LARGE = 0.1  # ‖Δw‖/‖w‖ of a step
+# Σ ‖Δw‖/‖w‖ over a run is how far weights could have come from where they started, in their own lengths. What is
+# learned is a change of them of their own order: runs that learn all there is come 0.35 to 7 lengths.
+SMALL, STANDS = 0.3, 0.05
+FALLS, STEADY = 0.03, 0.1  # of the whole fall of the loss, in the last fifth of a run; half of a straight line's
+STRAIGHT = 0.5  # cosine of gradients that follow each other: a step could be twice as long before it turned
+LEFT = 0.1  # of the best constant answer's loss: below it there is little left to learn
 FROZEN = 0.5  # of a tensor's weights
 TIMES = math.log(2.0)  # a change of all steps at once below it may be one of gradients
+CONVERGED = 1e-4  # of the best constant answer's loss: gradients are rounding and noise
 STAYS = 4  # observed steps: a change of rate stays for as long
 
 
@@ -47,7 +54,7 @@ def _changed_rate(seen: Seen) -> Iterator[Finding]:
         before = np.median(lengths[:, max(i - STAYS + 1, 0) : i + 1], axis=0)
         after = np.median(lengths[:, i + 1 : i + 1 + STAYS], axis=0)
         stayed = after - before.max() if least[i] > 0 else before.min() - after
-        enough = i + 1 >= STAYS and len(after) == STAYS and seen.unlearned(at) > LEARNED
+        enough = i + 1 >= STAYS and len(after) == STAYS and seen.unlearned(at) > CONVERGED
         if not enough or at in elsewhere or not (stayed > abs(least[i]) / 2).all():
             continue
         up = least[i] > 0
@@ -82,7 +89,8 @@ def _frozen(seen: Seen) -> Iterator[Finding]:
     stuck = {name: track for name, track in shares.items() if len(track) and np.median(track.values) > FROZEN}
     if not stuck:
         return
-    whole = len(stuck) == len(shares)
+    numbers = {name: math.prod(seen.task.shapes[name]) for name in shares}
+    whole = sum(numbers[name] for name in stuck) > FROZEN * sum(numbers.values())
     name, track = max(stuck.items(), key=lambda item: float(np.median(item[1].values)))
     share = float(np.median(track.values))
     yield Finding(
@@ -105,7 +113,7 @@ def _too_large(seen: Seen) -> Iterator[Finding]:
     with np.errstate(all="ignore"):
         above = np.flatnonzero(~(seen.smooth <= ABOVE * first))
     ratio = seen.track("update_ratio")
-    share = float(np.median(ratio.values)) if len(ratio) else math.nan
+    share = float(np.median(ratio.values[np.isfinite(ratio.values)][:FIRST])) if len(ratio) else math.nan
     if above.size > LASTING * seen.steps or (above.size and seen.unlearned() > UNLEARNED):
         at = int(above[0])
         top = float(np.nanmax(losses / first))
@@ -113,27 +121,37 @@ def _too_large(seen: Seen) -> Iterator[Finding]:
         why = f"the loss goes up to {top:.3g} times what it was at the start"
     elif seen.unlearned() > UNLEARNED and share > LARGE:
         at = int(ratio.steps[np.flatnonzero(ratio.values > LARGE)[0]])
-        evidence = Evidence("‖Δw‖/‖w‖ of a step", share, math.nan, -np.inf, LARGE)
-        why = f"each step is {share:.2g} times as long as the weights, and little is learned"
+        evidence = Evidence("‖Δw‖/‖w‖ of the first steps", share, math.nan, -np.inf, LARGE)
+        why = f"the first steps are {share:.2g} times as long as the weights, and little is learned"
     else:
         return
     yield Finding("step_too_large", "failure" if above.size else "warning", "", at, why, (evidence,), 1.0)
 
 
 def _too_small(seen: Seen) -> Iterator[Finding]:
-    unlearned = seen.unlearned()
-    weights = [name for name in seen.task.parameters if is_weight(name)]
-    ratios = [seen.track("update_ratio", name).values for name in weights]
-    if unlearned < UNLEARNED or not ratios or not ratios[0].size:
+    """Little was learned, the loss falls to the end, and the weights have hardly moved or go one way all the time."""
+    ratio, cosine = seen.track("update_ratio"), seen.track("cosine")
+    if not len(ratio) or not np.isfinite(seen.smooth).all() or seen.unlearned() < LEFT:
         return
-    moved = max(float(np.mean(values)) for values in ratios) * seen.steps
-    if moved < SMALL:
-        yield Finding(
-            "step_too_small",
-            "warning",
-            "",
-            0,
-            f"in {seen.steps} steps the weights come at most {moved:.2g} times their own length",
-            (Evidence("Σ ‖Δw‖/‖w‖, of the tensor that moves most", moved, math.nan, SMALL, np.inf),),
-            1.0,
-        )
+    moved = float(np.mean(ratio.values[np.isfinite(ratio.values)])) * seen.steps
+    straight = float(np.nanmedian(cosine.values[-2 * FIRST :])) if len(cosine) > 1 else math.nan
+    start, late, end = (float(seen.smooth[min(i, seen.steps - 1)]) for i in (FIRST, seen.steps * 4 // 5, seen.steps))
+    falling = (late - end) / (start - end) if start > end else -(late - end) / start
+    nowhere = moved < STANDS
+    slow = falling > FALLS and moved < SMALL
+    if not nowhere and not slow and not (falling > STEADY and straight > STRAIGHT):
+        return
+    yield Finding(
+        "step_too_small",
+        "failure" if seen.unlearned() > 0.9 else "warning",
+        "",
+        0,
+        f"in {seen.steps} steps the weights come {moved:.2g} times their own length at most, and the loss still falls: "
+        f"{falling:.0%} of its way in the last fifth of the run",
+        (
+            Evidence("Σ ‖Δw‖/‖w‖ over the run", moved, math.nan, SMALL, np.inf),
+            Evidence("share of the loss's fall in the last fifth", falling, 0.0, -np.inf, FALLS),
+            Evidence("cosine of gradients that follow each other, late", straight, 0.0, -np.inf, STRAIGHT),
+        ),
+        1.0,
+    )
