@@ -88,6 +88,8 @@ def _copies(seen: Seen) -> Iterator[Finding]:
         if at is None:
             continue
         share = float(track.values[-1]) / units
+        earlier = track.steps[track.steps < at]  # looks are rare: it came after the one before
+        at = int(earlier[-1]) if earlier.size else at
         yield Finding(
             "identical_units",
             "failure" if share == 1 else "warning",

@@ -1,0 +1,132 @@
+"""One planted fault at a time, and what is said of it first; healthy runs, of which nothing is said."""
+
+import math
+
+import pytest
+from msgspec.structs import replace
+
+from harness.findings.diagnose import diagnose
+from harness.problems.catalogue import CATALOGUE
+from harness.spec.activations import Relu, Sigmoid, Tanh
+from harness.spec.fault import Rate, Scale, Shift, Tie
+from harness.spec.initialisations import Scaled, SmallNormal, Zeros
+from harness.spec.layers import Dense
+from harness.spec.losses import CrossEntropy
+from harness.spec.optimizers import SGD, Adam, Momentum
+from harness.spec.problem import DataSet, Network
+from harness.spec.recipe import L2, GlobalNorm, Recipe
+
+HE = Scaled(scheme="he", distribution="normal")
+DIGITS = DataSet("digits")
+NET = Network(DIGITS, (*(Dense(48), Relu()) * 4, Dense(10)), CrossEntropy(), HE)
+TANH = Network(DIGITS, (*(Dense(32), Tanh()) * 8, Dense(10)), CrossEntropy())
+SIGMOIDS = replace(NET, model=tuple(Sigmoid() if isinstance(layer, Relu) else layer for layer in NET.model))
+GOOD = Recipe(SGD(0.1))
+
+
+def first(record):
+    """Kind, layer and step of what is said first, or None."""
+    alarms = [finding for finding in diagnose(record).findings if finding.alarms]
+    return (alarms[0].kind, alarms[0].layer, alarms[0].step) if alarms else None
+
+
+@pytest.mark.parametrize(
+    ("problem", "recipe", "faults", "expected"),
+    [
+        (NET, GOOD, (), None),
+        (TANH, Recipe(Adam(0.002)), (), None),
+        (NET, GOOD, (Scale(0, "dense3.weight", 10.0),), ("poor_initialisation", "dense3", 0)),
+        (NET, GOOD, (Scale(101, "dense3.weight", 10.0),), ("exploding", "dense3", 104)),
+        (NET, GOOD, (Scale(101, "dense3.weight", 0.1),), ("vanishing", "dense3", 104)),
+        (replace(NET, initialisation=SmallNormal(0.01)), GOOD, (), ("poor_initialisation", "", 0)),
+        (replace(NET, initialisation=SmallNormal(1.0)), GOOD, (), ("poor_initialisation", "", 0)),
+        (replace(NET, initialisation=Zeros()), GOOD, (), ("identical_units", "dense1", 0)),
+        (SIGMOIDS, GOOD, (), ("vanishing", "dense1", 0)),
+        (NET, GOOD, (Shift(101, "dense2.bias", -30.0),), ("dead_units", "dense2", 104)),
+        (TANH, Recipe(Adam(0.002)), (Scale(101, "dense4.weight", 30.0),), ("saturation", "dense4", 104)),
+        (NET, Recipe(SGD(3.0)), (), ("step_too_large", "", 1)),
+        (NET, GOOD, (Rate(100, 0.01),), ("step_too_small", "", 100)),
+        (TANH, Recipe(Adam(0.002)), (Rate(100, 30.0),), ("step_too_large", "", 100)),
+        (NET, Recipe(SGD(0.01)), (), ("step_too_small", "", 0)),
+        (NET, Recipe(SGD(1e-7)), (), ("frozen", "", 0)),
+        (NET, Recipe(SGD(0.1), clip=GlobalNorm(0.01)), (), ("clip_always_binds", "", 0)),
+        (NET, Recipe(SGD(0.1), penalty=L2(0.3)), (), ("penalty_dominates", "", 0)),
+    ],
+)
+def test_what_was_planted_is_said_first(observe, problem, recipe, faults, expected):
+    assert first(observe(problem, recipe, faults=faults)) == expected
+
+
+def test_tied_units_are_found(observe):
+    tied = Tie(100, "dense2.weight"), Tie(100, "dense2.bias"), Tie(100, "dense3.weight", along="inputs")
+    kind, layer, step = first(observe(NET, GOOD, faults=tied))
+    assert (kind, layer) == ("identical_units", "dense2")
+    assert step == 100
+
+
+def test_over_fitting_is_found(observe):
+    kind, layer, step = first(observe(replace(NET, data=replace(DIGITS, training=60)), GOOD, 300))
+    assert (kind, layer) == ("over_fitting", "")
+    assert 0 < step < 300
+
+
+def test_a_clip_that_never_binds_is_a_note(observe):
+    diagnosis = diagnose(observe(NET, Recipe(SGD(0.1), clip=GlobalNorm(1e3))))
+    assert diagnosis.healthy
+    assert [finding.kind for finding in diagnosis.findings] == ["clip_never_binds"]
+
+
+def test_a_clip_that_an_optimizer_undoes_is_no_fault(observe):
+    assert diagnose(observe(TANH, Recipe(Adam(0.002), clip=GlobalNorm(0.01)))).healthy
+
+
+@pytest.mark.parametrize("name", ["digits-64-64-64-10", "digits-cnn", "digits-rows-lstm", "digits-transformer"])
+def test_the_catalogues_networks_are_healthy(observe, name):
+    case = CATALOGUE[name]
+    assert first(observe(case.problem, case.recipe, steps=200)) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "layer"),
+    [
+        ("deep-sigmoid", "vanishing", "dense7"),
+        ("deep-relu-bad-init", "poor_initialisation", ""),
+        ("rnn-long", "vanishing", "rnn1"),
+        ("rnn-long-exploding", "exploding", "rnn1"),
+    ],
+)
+def test_the_failing_cases_are_found(observe, name, kind, layer):
+    case = CATALOGUE[name]
+    assert first(observe(case.problem, case.recipe, steps=200))[:2] == (kind, layer)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_the_scale_of_the_loss_is_no_fault(observe, reduction):
+    """A sum over 32 samples is 32 times the mean: with a rate as much smaller it is the same run."""
+    problem = replace(NET, loss=CrossEntropy(reduction=reduction))
+    rate = 0.1 if reduction == "mean" else 0.1 / 32
+    assert first(observe(problem, Recipe(SGD(rate)))) is None
+
+
+def test_batches_of_one_are_no_fault(observe):
+    assert first(observe(NET, Recipe(SGD(0.005)), steps=600, batch=1, window=50)) is None
+
+
+def test_tiny_gradients_at_the_end_of_a_good_run_are_no_fault(observe):
+    record = observe(replace(NET, data=DataSet("wine")), Recipe(Momentum(0.05)), steps=1000)
+    gradient = record.series("gradient_norm")
+    assert gradient[(gradient["tensor"] == "") & (gradient["step"] > 900)]["value"].max() < 1e-3
+    assert first(record) is None
+
+
+def test_what_was_not_observed_is_no_verdict(observe):
+    diagnosis = diagnose(observe(SIGMOIDS, GOOD, level="minimal"))
+    assert not {"vanishing", "dead_units", "saturation", "frozen"} & {finding.kind for finding in diagnosis.findings}
+    assert {"vanishing", "dead_units", "frozen", "poor_initialisation"} <= {one.kind for one in diagnosis.unjudged}
+
+
+def test_evidence_stands_beyond_its_threshold(observe):
+    for recipe, faults in ((GOOD, (Scale(101, "dense3.weight", 10.0),)), (Recipe(SGD(0.001)), ())):
+        for finding in diagnose(observe(NET, recipe, faults=faults)).findings:
+            assert any(one.observed < one.low or one.observed > one.high for one in finding.evidence)
+            assert not math.isnan(finding.evidence[0].observed)
