@@ -12,7 +12,7 @@ from harness.problems.cases import architectures as architecture_cases
 from harness.problems.cases import failing, memory, worked
 from harness.problems.cases import functions as functions_cases
 from harness.spec.cell import Case
-from harness.spec.job import Agreement, Convergence, FirstCall, Speed
+from harness.spec.job import Agreement, Convergence, FirstCall, Health, Speed
 from harness.spec.optimizers import LBFGS, OPTIMIZERS
 from harness.spec.problem import RandomGradients
 from harness.spec.recipe import NoDecay
@@ -123,6 +123,31 @@ def remedies() -> Study:
         "remedies",
         "networks whose gradients vanish or explode, and beside each its remedies, as shipped, three seeds",
         (Grid(Convergence(), _names(failing.CASES), implementation="shipped", seeds=3),),
+    )
+
+
+def health() -> Study:
+    """What goes wrong inside networks that do not train, beside their remedies; and who stays healthy with what recipe.
+
+    Windows of four batches: the first one is of the first 16 steps, so that outputs at the start can be held against
+    what theory expects of them.
+    """
+    observed = Health(every=5, window=4)
+    return Study(
+        "health",
+        "how does training go inside? Networks whose gradients vanish or explode, beside their remedies; and "
+        "64-64-64-10 on the handwritten digits under four optimizers, clipped or not, penalised or not. One seed.",
+        (
+            Grid(observed, _names(failing.CASES)),
+            Grid(
+                observed,
+                ("digits-64-64-64-10",),
+                ("sgd[lr=0.1]", "sgd[lr=3.0]", "rmsprop[lr=0.001]", "adam[lr=0.001]"),
+                ("none", "global_norm[0.5]"),
+                ("none", "l2[1e-4]"),
+                epochs=EPOCHS,
+            ),
+        ),
     )
 
 
@@ -267,7 +292,7 @@ def _beside_reference(grid: Grid) -> tuple[Grid, Grid]:
 STUDIES: dict[str, Study] = {
     study.name: study
     for study in (
-        *(quickstart(), functions(), worked_cases(), architectures(), remedies(), updates()),
-        *(choose_clip(), choose_penalty()),
+        *(quickstart(), functions(), worked_cases(), architectures(), remedies(), health()),
+        *(updates(), choose_clip(), choose_penalty()),
     )
 }

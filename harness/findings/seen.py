@@ -1,7 +1,7 @@
 """An observed run as arrays: what its record's long table holds of it, and what theory expected at its start."""
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +12,7 @@ from harness.problems import task as tasks
 from harness.problems.task import Task
 from harness.spec.activations import ACTIVATIONS
 from harness.spec.architecture import Place, is_weight, output_shape, outputs, places
-from harness.spec.cell import Cell
+from harness.spec.cell import Budget, Cell
 from harness.spec.job import Health
 from harness.spec.layers import BatchNorm, LayerNorm, Residual
 from harness.spec.problem import Network
@@ -64,9 +64,9 @@ class Seen:
         self.cell: Cell = record.job.cell
         self.measure: Health = record.job.measure
         self.tracks: dict[tuple[str, str], Track] = {}
-        for (name, tensor), rows in record.table.groupby(["series", "tensor"], observed=True, sort=False):
-            ordered = rows.sort_values(["step", "index"])
-            self.tracks[str(name), str(tensor)] = Track(ordered["step"].to_numpy(), ordered["value"].to_numpy())
+        ordered = record.table.sort_values(["step", "index"], kind="stable")
+        for (name, tensor), rows in ordered.groupby(["series", "tensor"], observed=True, sort=False):
+            self.tracks[str(name), str(tensor)] = Track(rows["step"].to_numpy(), rows["value"].to_numpy())
 
     def track(self, name: str, tensor: str = "") -> Track:
         """A series of a tensor or layer (of the whole, where ""); an empty one where it was not observed."""
@@ -118,16 +118,7 @@ class Seen:
     def expected(self) -> Expected | None:
         """What theory expects at the start, on the run's first batch; None of functions."""
         problem = self.cell.problem
-        return expected(problem, *self.first_batch) if isinstance(problem, Network) else None
-
-    @cached_property
-    def first_batch(self) -> tuple[Floats, np.ndarray]:
-        """Samples and targets of the first step; of batches of one, the first 32 samples."""
-        part = self.task.parts["training"]
-        first = tasks.order(self.task.samples, self.cell.budget, self.cell.seed)[0]
-        if len(first) < 2:
-            first = np.arange(min(len(part.x), 32), dtype=first.dtype)
-        return part.x[first], part.y[first]
+        return at_start(problem, self.cell.budget, self.cell.seed) if isinstance(problem, Network) else None
 
     @cached_property
     def constant(self) -> float:
@@ -170,3 +161,14 @@ class Seen:
             return np.nan
         last = self.smooth[-1 if step is None else min(step, self.steps - 1)]
         return float(last / self.constant) if np.isfinite(last) and self.constant > 0 else np.inf
+
+
+@lru_cache(maxsize=256)  # it takes seconds, and backends share it
+def at_start(problem: Network, budget: Budget, seed: int) -> Expected:
+    """What theory expects on the first batch; of batches of one sample, on the first 32."""
+    task = tasks.make(problem)
+    part = task.parts["training"]
+    first = tasks.order(task.samples, budget, seed)[0]
+    if len(first) < 2:
+        first = np.arange(min(len(part.x), 32), dtype=first.dtype)
+    return expected(problem, part.x[first], part.y[first])

@@ -13,8 +13,8 @@ import numpy as np
 from msgspec.structs import replace
 
 from harness.findings.finding import Evidence, Finding, Kind, Severity
-from harness.findings.seen import Seen
-from harness.health.gains import Expected, expected
+from harness.findings.seen import Seen, at_start
+from harness.health.gains import Expected
 from harness.problems import task as tasks
 from harness.spec.initialisations import Initialisation, Orthogonal, Scaled, Zeros
 from harness.spec.layers import SimpleRNN
@@ -120,7 +120,7 @@ def _cure(seen: Seen, theory: dict[str, float]) -> str | None:
     assert seen.expected is not None
     steep = max(max(abs(value) for value in theory.values()), abs(_size(seen.expected)))
     for initialisation in CURES:
-        other = expected(replace(problem, initialisation=initialisation), *seen.first_batch)
+        other = at_start(replace(problem, initialisation=initialisation), seen.cell.budget, seen.cell.seed)
         profile = expected_profile(other)
         if len(profile) == len(theory) and max(abs(value) for value in profile.values()) < BETTER * steep:
             return f"{_spelt(initialisation)} would keep signals within e^±{max(map(abs, profile.values())):.1f}"

@@ -13,8 +13,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 # Stand-ins: drawn in these colours, then replaced by the style sheet's variables, so that a drawing follows the theme.
-INK, SOFT, LINE, PAPER = "#010101", "#010102", "#010103", "#010104"
-_VARIABLES = {INK: "ink", SOFT: "ink-2", LINE: "line", PAPER: "paper"}
+INK, SOFT, LINE, PAPER, BAD = "#010101", "#010102", "#010103", "#010104", "#010105"
+_VARIABLES = {INK: "ink", SOFT: "ink-2", LINE: "line", PAPER: "paper", BAD: "bad"}
+
+Labels = Mapping[float, str] | Mapping[int, str]  # by their places
 
 FONT = 11.0
 LINE_HEIGHT = 1.3 * FONT
@@ -90,7 +92,7 @@ def axes(width: float, height: float, margins: tuple[float, float, float, float]
     return figure.add_axes(box)
 
 
-def frame(drawn: Axes, across: Mapping[float, str], up: Mapping[float, str], below: str, beside: str = "") -> None:
+def frame(drawn: Axes, across: Mapping[float, str], up: Labels, below: str, beside: str = "") -> None:
     """Tick labels and the axes' names, without axes: Matplotlib's own take longer to draw than all else together."""
     drawn.set_axis_off()
     (left, _), (bottom, _) = drawn.get_xlim(), drawn.get_ylim()

@@ -109,6 +109,11 @@ class Material:
         among = set(some)
         return [shown for identity, shown in self.contenders.items() if identity in among]
 
+    def present_of(self, some: Iterable[Contender]) -> list[Contender]:
+        """These, each once, in the order of reports."""
+        among = {one.name for one in some}
+        return [shown for shown in self.contenders.values() if shown.name in among]
+
     def optimizer(self, recipe: Recipe) -> str:
         """A recipe's optimizer and rate; with all its fields where it takes them to tell it apart."""
         return self._optimizers[recipe]

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import jinja2
@@ -20,6 +20,7 @@ from harness.report import (
     convergence,
     floor,
     gradients,
+    health,
     same_maths,
     speed,
     summary,
@@ -28,7 +29,7 @@ from harness.report.material import Material, read, setting
 from harness.report.section import Section
 from harness.report.words import counted, listed, problem_name
 from harness.spec.architecture import parameter_shapes
-from harness.spec.job import TIMED
+from harness.spec.job import TIMED, Health
 from harness.spec.problem import Network, Problem
 from harness.spec.toml import to_toml
 from harness.store import write_atomically, writing_to
@@ -38,6 +39,7 @@ OF_ALL = (circumstances.troubles, circumstances.environment)
 
 CSVS = (
     *("agreement", "origins", "step-times", "ratios", "first-calls", "floor", "time-to-target", "final"),
+    *("health", "findings", "not-observed", "health-start", "health-clips"),
     *("troubles", "environment", "records"),
     *("asv-newest", "asv-changes", "asv-commits", "asv-troubles", "asv-environment"),
 )
@@ -66,9 +68,8 @@ def write(runs: Sequence[Path], out: Path) -> Path:
 def _files(material: Material) -> dict[str, str]:
     """The page, the Markdown, the studies and the CSV files by name."""
     with canvas.style():
-        of_runs = OF_RUNS if material.records else ()
         of_asv = (commits.section,) if material.asv.results else ()
-        sections = [part(material) for part in (*of_runs, *of_asv, *OF_ALL)]
+        sections = [part(material) for part in (*_of_runs(material), *of_asv, *OF_ALL)]
     content = {
         "abouts": material.abouts,
         "title": ", ".join(dict.fromkeys(about.name for about in material.abouts)) or _untitled(material),
@@ -86,6 +87,13 @@ def _files(material: Material) -> dict[str, str]:
     files |= {name: to_toml(study) for name, study in commands.files(material).items()}
     frames = _frames(material, sections)
     return files | {f"{name}.csv": frame.to_csv(index=False, lineterminator="\n") for name, frame in frames.items()}
+
+
+def _of_runs(material: Material) -> tuple[Callable[[Material], Section], ...]:
+    """The sections on records: on health where a run was observed, and that alone where nothing else was measured."""
+    observed = [isinstance(record.job.measure, Health) for record in material.records]
+    others = OF_RUNS if not all(observed) else ()
+    return (*others, health.section) if any(observed) else others
 
 
 def _frames(material: Material, sections: Sequence[Section]) -> dict[str, pd.DataFrame]:
@@ -115,7 +123,7 @@ def _scope(material: Material) -> list[tuple[str, str]]:
         lines.append((problem_name(problem), f"{_size(problem)}. {'; '.join(_conditions(material, problem))}"))
     seeds = sorted({record.job.cell.seed for record in material.records})
     threads = sorted({contender.environment.threads for contender in material.contenders.values()})
-    counts = {kind: 0 for kind in ("agreement", "convergence", "speed", "first_call")}
+    counts = {kind: 0 for kind in ("agreement", "convergence", "health", "speed", "first_call", "memory")}
     for record in material.records:
         counts[record.job.measure.spelling()] += 1
     jobs = listed(f"{count} {kind.replace('_', ' ')}" for kind, count in counts.items() if count)

@@ -21,7 +21,8 @@ class Entry:
     text: str
     light: str = ""
     order: float | str = ""
-    mark: str = ""  # "composed", "bad" or "good": told by a word or sign in the text as well
+    # "composed", "bad" or "good": told by a word or sign in the text as well; "stacked": ``light`` below; "prose": wide
+    mark: str = ""
     series: int | None = None  # the colour of the contender that it names
 
     @property

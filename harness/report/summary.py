@@ -10,7 +10,7 @@ from harness.judge import choice, speed
 from harness.judge.choice import Choice
 from harness.judge.convergence import Run, Spread, Trial
 from harness.judge.speed import Group, Overall
-from harness.report import commits, commits_circumstances, same_maths, speed_tables, timed, trained
+from harness.report import commits, commits_circumstances, health_summary, same_maths, speed_tables, timed, trained
 from harness.report.circumstances import STATUSES
 from harness.report.material import Material, Setting
 from harness.report.section import Item, Statement
@@ -33,6 +33,7 @@ def statements(material: Material) -> list[Statement]:
         trials = [pair for pair in trials if pair not in single]
     for one, every in trials:
         found += [_best(material, one, every), _target(material, one, every)]
+    found += health_summary.statements(material)
     found += _chosen(choice.choices(material.trials), material)
     found += commits.statements(material)
     return [statement for statement in (*found, _troubles(material)) if statement is not None]

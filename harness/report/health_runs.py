@@ -1,0 +1,126 @@
+"""The observed runs of a report with what was found in them; those that differ in their backend alone are one case."""
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from harness.findings.diagnose import diagnose
+from harness.findings.finding import Diagnosis, Finding
+from harness.findings.seen import Seen
+from harness.judge import convergence
+from harness.report.contenders import Contender
+from harness.report.material import Material, Setting, setting, setting_order
+from harness.report.words import recipe_order
+from harness.spec.job import Health
+from harness.spec.recipe import Recipe
+from harness.store import Record
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """One observed run and its diagnosis."""
+
+    record: Record
+    contender: Contender
+    seen: Seen
+    diagnosis: Diagnosis
+
+    @property
+    def diverged_at(self) -> int | None:
+        """The step whose loss was not finite."""
+        return convergence.Run(self.record).diverged_at
+
+
+@dataclass(frozen=True)
+class Numbered:
+    """What was found in one layer of one case, by one backend or several."""
+
+    number: int
+    found: tuple[tuple[Run, Finding], ...]
+
+    @property
+    def finding(self) -> Finding:
+        """That of the first backend."""
+        return self.found[0][1]
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """One problem, recipe and seed, run by some backends."""
+
+    label: str
+    setting: Setting
+    recipe: Recipe
+    seed: int
+    runs: tuple[Run, ...]  # in the order of reports
+
+    @cached_property
+    def numbered(self) -> tuple[Numbered, ...]:
+        """The findings of all its runs, those of one kind and layer together, numbered from 1."""
+        alike: dict[tuple[str, str], list[tuple[Run, Finding]]] = {}
+        for run in self.runs:
+            for finding in run.diagnosis.findings:
+                alike.setdefault((finding.kind, finding.layer), []).append((run, finding))
+        return tuple(Numbered(place, tuple(found)) for place, found in enumerate(alike.values(), 1))
+
+    @cached_property
+    def alike(self) -> tuple[tuple[Run, ...], ...]:
+        """Its runs by what they alarm of: one of each group stands for the others in a drawing."""
+        groups: dict[frozenset[tuple[str, str]], list[Run]] = {}
+        for run in self.runs:
+            alarms = frozenset((f.kind, f.layer) for f in run.diagnosis.findings if f.alarms)
+            groups.setdefault(alarms, []).append(run)
+        return tuple(tuple(group) for group in groups.values())
+
+    @property
+    def healthy(self) -> bool:
+        """Whether nothing is wrong with any of its runs."""
+        return all(run.diagnosis.healthy for run in self.runs)
+
+    def of(self, run: Run) -> list[tuple[int, Finding]]:
+        """What was found in one run, with its numbers."""
+        return [(one.number, finding) for one in self.numbered for whose, finding in one.found if whose is run]
+
+
+@functools.cache
+def cases(material: Material) -> tuple[Case, ...]:
+    """Every case that holds numbers, in the order of reports."""
+    found: dict[tuple[Setting, Recipe, int], list[Run]] = {}
+    for record in material.records:
+        cell, measure = record.job.cell, record.job.measure
+        if isinstance(measure, Health) and record.status in ("ok", "diverged"):
+            one = Run(record, material.of(record.job), Seen(record), diagnose(record))
+            found.setdefault((setting(cell, measure), cell.recipe, cell.seed), []).append(one)
+    order = list(material.contenders.values())
+    keys = sorted(found, key=lambda key: (setting_order(key[0]), recipe_order(key[1]), key[2]))
+    return tuple(
+        Case(label, *key, tuple(sorted(found[key], key=lambda run: order.index(run.contender))))
+        for label, key in zip(_labels(material, keys), keys, strict=True)
+    )
+
+
+def _labels(material: Material, keys: Sequence[tuple[Setting, Recipe, int]]) -> list[str]:
+    """Problem and recipe; seed and conditions where it takes them to tell cases apart."""
+    seeds, places = len({seed for *_, seed in keys}) > 1, {one.name: {one} for one, *_ in keys}
+    for one, *_ in keys:
+        places[one.name].add(one)
+    return [
+        ", ".join(
+            (
+                one.name,
+                material.recipe(recipe),
+                *((f"seed {seed}",) if seeds else ()),
+                *((one.conditions,) if len(places[one.name]) > 1 else ()),
+            )
+        )
+        for one, recipe, seed in keys
+    ]
+
+
+def stand_for(group: Sequence[Run], case: Case) -> str:
+    """Whose run is drawn, and for whom it stands."""
+    first, *others = (run.contender.name for run in group)
+    if not others:
+        return first if len(case.runs) > 1 else ""
+    return f"{first}, {', '.join(others)} alike"
