@@ -3,6 +3,7 @@
 import ast
 import hashlib
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -12,9 +13,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from harness.findings.seen import Seen
+from harness.measure.series import series, table
+from harness.problems.catalogue import case
+from harness.spec.cell import Budget, Cell
+from harness.spec.job import Environment, Job
 from harness.spec.optimizers import SGD
 from harness.spec.recipe import GlobalNorm, Recipe
-from suites import meaning, training
+from harness.store import Record
+from suites import health, meaning, training
 
 ROOT = Path(__file__).resolve().parents[2]
 DISCOVER = """
@@ -42,7 +49,7 @@ def test_looking_for_benchmarks_imports_no_framework(found):
 
 def test_every_benchmark_names_who_computes_its_unit_and_its_version(found):
     suites = {name.partition(".")[0] for name in found.benchmarks}
-    assert suites == {"speed", "cold", "convergence", "gradients"}  # and not "everything", which is asked for
+    assert suites == {"speed", "cold", "convergence", "gradients", "health"}  # and not "everything", which is asked for
     for name, one in found.benchmarks.items():
         assert one["param_names"][0] == "contender", name
         assert one["unit"] != "unit", name
@@ -59,9 +66,10 @@ def test_another_recipe_is_another_version_and_another_comment_is_not():
 MEASURING = (
     *("harness/measure/speed.py", "harness/measure/cores.py", "harness/measure/memory.py"),
     *("suites/timed.py", "suites/contenders.py", "suites/speed.py", "suites/cold.py", "suites/training.py"),
+    "suites/health.py",
 )
 # Meaning → a digest of the code that measures.
-KNOWN = {2: "48462974ebf5ad9e"}
+KNOWN = {2: "c89b0e66d5ccc72c"}
 
 
 def test_code_that_measures_does_not_change_without_a_word_on_what_its_figures_mean():
@@ -94,3 +102,18 @@ def test_a_figure_that_is_missing_is_skipped_with_its_reason():
         training.figure(figures, "steps", "jax jit", "SGD")
     with pytest.raises(NotImplementedError, match="torch eager cannot run here"):
         training.figure(figures, "loss", "torch eager", "SGD")
+
+
+def test_health_by_hand():
+    """The first layer gets a thousandth of what the last one gets at the start, and 1e-5 later: 3 and 5 decades."""
+    cell = Cell(case("rnn-long-orthogonal").problem, Recipe(SGD()), Budget(steps=4, batch=4), "numpy")
+    found = [series("loss", [1.0] * 4, np.arange(4))]
+    for name, signals in (("embedding1", [1e-3, 0.0, 1e-5, np.nan]), ("rnn1", [1.0] * 4), ("dense1", [1.0] * 4)):
+        found.append(series("signal_norm", signals, np.arange(4), name))
+    record = Record(Job(cell, health.OBSERVED, Environment("3", {}, "", "", "", 1, {})), "ok", table=table(found))
+    figures = health.figures(record)
+    assert (figures["depth"], figures["worst depth"]) == (pytest.approx(3), pytest.approx(5))
+    theory = Seen(record).expected
+    expected = math.log10(theory.layers["embedding1"].gradient / theory.layers["dense1"].gradient) / 2
+    assert figures["off theory"] == pytest.approx(abs(-3 - expected))
+    assert all(np.isfinite(value) and value >= 0 for value in figures.values())
