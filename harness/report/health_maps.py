@@ -1,6 +1,6 @@
 """Layer × step maps: signals, gradients and updates of every case, with its findings marked on them."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -13,9 +13,11 @@ from harness.observation import SIGNAL
 from harness.report import commands
 from harness.report.health_runs import Case, Run, stand_for
 from harness.report.health_sheet import AGAINST, DECADES, SHARE, Colours, Grid, Mark, Sheet, grid
-from harness.report.material import Material
+from harness.report.material import Material, Setting
 from harness.report.section import Figure, Panel
+from harness.spec.activations import ACTIVATIONS
 from harness.spec.architecture import Place, is_weight, output_shape
+from harness.spec.recipe import Recipe
 
 Sheets = dict[tuple[object, ...], Sheet]
 NOTE = (
@@ -35,7 +37,11 @@ class Quantity(NamedTuple):
 
 
 def figures(material: Material, cases: Sequence[Case]) -> list[Figure]:
-    """One figure a case, all but the first with findings folded away."""
+    """One figure a case, all but the first with findings folded away; of several seeds the first, and what is ill."""
+    seeds: dict[tuple[Setting, Recipe], int] = {}
+    for case in cases:
+        seeds.setdefault((case.setting, case.recipe), case.seed)
+    cases = [case for case in cases if not case.healthy or case.seed == seeds[case.setting, case.recipe]]
     marked = [case for case in cases if any(one.finding.layer for one in case.numbered)]
     first = (marked or [*cases])[0]
     sheets: Sheets = {}
@@ -48,7 +54,7 @@ def figures(material: Material, cases: Sequence[Case]) -> list[Figure]:
 def _figure(material: Material, case: Case, name: str, folded: bool, sheets: Sheets) -> Figure:
     panels = []
     for quantity in QUANTITIES:
-        grids = [(group, made) for group in case.alike if (made := quantity.grid(group[0].seen)) is not None]
+        grids = [(group, made) for group in case.alike if (made := quantity.grid(group[0].seen)) and made.shows]
         limits = quantity.colours.limits(made.values for _, made in grids)
         for place, (group, made) in enumerate(grids):
             whose = stand_for(group, case)
@@ -136,26 +142,38 @@ def updates(seen: Seen) -> Grid | None:
 
 
 def share(series: str) -> Callable[[Seen], Grid | None]:
-    """A share of each layer's outputs or units over windows; none where it is 0 in all."""
+    """A share of each layer's outputs or units over windows; none where it is 0 in all. Of zeros, activations only."""
 
     def made(seen: Seen) -> Grid | None:
         tracks: dict[str, tuple[Floats, Floats]] = {}
         for place in seen.places:
             track, of = seen.track(series, place.name), units(place) if series == "dead" else 1
-            if len(track):
+            if len(track) and (series != "zeros" or isinstance(place.layer, ACTIVATIONS)):
                 tracks[place.name] = _plain(Track(track.steps, track.values / of))
-        if not any(values.any() for _, values in tracks.values()):
-            return None
-        return grid(tracks, _every(seen) * seen.measure.window, decades=False)
+        return _of_windows(seen, tracks, decades=False) if any(v.any() for _, v in tracks.values()) else None
 
     return made
 
 
+def spreads(seen: Seen) -> Grid | None:
+    """log₁₀ of the standard deviation of each layer's outputs over windows."""
+    tracks = {place.name: seen.track("spread", place.name) for place in seen.places}
+    found = {name: _plain(track) for name, track in tracks.items() if len(track)}
+    return _of_windows(seen, found, decades=True) if found else None
+
+
+def _of_windows(seen: Seen, tracks: Mapping[str, tuple[Floats, Floats]], decades: bool) -> Grid:
+    return grid(tracks, _every(seen) * seen.measure.window, decades)
+
+
+FORWARD: tuple[Kind, ...] = ("vanishing", "exploding", "non_finite", "poor_initialisation", "identical_units")
 QUANTITIES = (
     Quantity("signal", "Signal, log₁₀ ‖∂L/∂y‖", DECADES, signals),
     Quantity("gradient", "Gradient of the weights, log₁₀ ‖g‖", DECADES, gradients),
     Quantity("update", "Update, log₁₀ ‖Δw‖/‖w‖", DECADES, updates),
     Quantity("profile", "Signal over the last layer's: decades off theory", AGAINST, profile),
+    Quantity("spread", "Standard deviation of outputs, log₁₀", DECADES, spreads, FORWARD),
+    Quantity("zeros", "Share of outputs that are 0", SHARE, share("zeros"), ("dead_units",)),
     Quantity("saturated", "Share of outputs that are saturated", SHARE, share("saturated"), ("saturation",)),
     Quantity("dead", "Share of units that are dead", SHARE, share("dead"), ("dead_units",)),
 )

@@ -49,11 +49,16 @@ class Numbered:
 class Case:
     """One problem, recipe and seed, run by some backends."""
 
-    label: str
+    rest: str  # of its name: the recipe; seed and conditions where it takes them to tell cases apart
     setting: Setting
     recipe: Recipe
     seed: int
     runs: tuple[Run, ...]  # in the order of reports
+
+    @property
+    def label(self) -> str:
+        """Its name on the page."""
+        return f"{self.setting.name}, {self.rest}"
 
     @cached_property
     def numbered(self) -> tuple[Numbered, ...]:
@@ -95,20 +100,19 @@ def cases(material: Material) -> tuple[Case, ...]:
     order = list(material.contenders.values())
     keys = sorted(found, key=lambda key: (setting_order(key[0]), recipe_order(key[1]), key[2]))
     return tuple(
-        Case(label, *key, tuple(sorted(found[key], key=lambda run: order.index(run.contender))))
-        for label, key in zip(_labels(material, keys), keys, strict=True)
+        Case(rest, *key, tuple(sorted(found[key], key=lambda run: order.index(run.contender))))
+        for rest, key in zip(_rests(material, keys), keys, strict=True)
     )
 
 
-def _labels(material: Material, keys: Sequence[tuple[Setting, Recipe, int]]) -> list[str]:
-    """Problem and recipe; seed and conditions where it takes them to tell cases apart."""
+def _rests(material: Material, keys: Sequence[tuple[Setting, Recipe, int]]) -> list[str]:
+    """What tells the cases of a problem apart."""
     seeds, places = len({seed for *_, seed in keys}) > 1, {one.name: {one} for one, *_ in keys}
     for one, *_ in keys:
         places[one.name].add(one)
     return [
         ", ".join(
             (
-                one.name,
                 material.recipe(recipe),
                 *((f"seed {seed}",) if seeds else ()),
                 *((one.conditions,) if len(places[one.name]) > 1 else ()),

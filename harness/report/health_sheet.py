@@ -56,6 +56,11 @@ class Grid:
     values: Floats  # (rows, steps)
     broken: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
 
+    @property
+    def shows(self) -> bool:
+        """Whether anything of it is not blank."""
+        return bool(np.isfinite(self.values).any() or self.broken.any())
+
 
 class Mark(NamedTuple):
     """A finding's number at a row and a step."""

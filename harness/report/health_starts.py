@@ -23,8 +23,10 @@ BAND = 2.0  # spreads
 
 
 def figures(material: Material, cases: Sequence[Case]) -> list[Figure]:
-    """A drawing a start: outputs on the left, signals on the right."""
-    chosen = starts(cases)
+    """A drawing a start, of several seeds the first: outputs on the left, signals on the right."""
+    every = starts(cases)
+    seeds = {start.case.setting: start.case.seed for start in reversed(every)}
+    chosen = [start for start in every if start.case.seed == seeds[start.case.setting]]
     if not chosen:
         return []
     panels = [
@@ -151,7 +153,7 @@ def _profile(drawn: Axes, profile: Profile, runs: Sequence[Run], row: float) -> 
     drawn.barh(at[known], 2 * half[known], 0.86, middle[known] - half[known], color=canvas.SOFT, alpha=0.24, lw=0)
     drawn.plot(middle, at, color=canvas.INK, lw=1.2)
     for place, run in enumerate(runs):
-        size = min(3.2 + 1.6 * (len(runs) - 1 - place), max(row - 2, 2.5))
+        size = min(3.8 + 1.6 * (len(runs) - 1 - place), max(row - 2, 2.5))
         drawn.plot(seen[:, place], at, "o", ms=size, mew=0, color=canvas.series(run.contender.series))
     return {x: number(10.0**x, 1 if x == round(x) else 2) for x in ticks}
 

@@ -15,12 +15,17 @@ def statements(material: Material) -> list[Statement]:
     for case in cases(material):
         by_problem.setdefault(case.setting.name, []).append(case)
     found = [
-        _statement(name, "recipe", [(material.recipe(case.recipe), case) for case in some])
+        _statement(name, _thing(some), [(case.rest, case) for case in some])
         for name, some in by_problem.items()
         if len(some) > 1
     ]
     single = [(some[0].label, some[0]) for some in by_problem.values() if len(some) == 1]
     return found + ([_statement("", "problem", single)] if single else [])
+
+
+def _thing(some: Sequence[Case]) -> str:
+    """What cases of one problem differ in."""
+    return "recipe" if len({case.recipe for case in some}) == len(some) else "run"
 
 
 def _statement(place: str, thing: str, named: Sequence[tuple[str, Case]]) -> Statement:

@@ -12,14 +12,14 @@ def kind_words(kind: str) -> str:
 
 
 def evidence_words(one: Evidence) -> str:
-    """ln ‖∂L/∂y‖²: −12.3, expected −1.2, found below −4."""
+    """ln ‖∂L/∂y‖²: −12.3, expected −1.2, alarms below −4."""
     expected = f", expected {number(one.expected)}" if not math.isnan(one.expected) else ""
     bounds = []
     if math.isfinite(one.low):
         bounds.append(f"below {number(one.low)}")
     if math.isfinite(one.high):
         bounds.append(f"above {number(one.high)}")
-    return f"{one.quantity}: {number(one.observed)}{expected}" + (f", found {' or '.join(bounds)}" if bounds else "")
+    return f"{one.quantity}: {number(one.observed)}{expected}" + (f", alarms {' or '.join(bounds)}" if bounds else "")
 
 
 def confidence_words(value: float) -> str:

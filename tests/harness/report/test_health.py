@@ -127,7 +127,7 @@ def test_a_finding_stands_beside_its_evidence_and_its_remedies(diagnosed):
     seen = Evidence("ln of a ratio", -12.5, -1.25, -4.0, math.inf)
     folder = diagnosed((observed(), [found(evidence=(seen, seen), confidence=0.9999, remedies=("batch_norm", "he"))]))
     words = (folder / "report.md").read_text()
-    told = "a reason (ln of a ratio: −12.5, expected −1.25, found below −4.00;"
+    told = "a reason (ln of a ratio: −12.5, expected −1.25, alarms below −4.00;"
     assert re.search(rf"tanh1 \| 0 \| {re.escape(told)}.*\| > 0.99 \| batch norm, he \|", words)
     rows = csv(folder, "findings")
     assert len(rows) == 2 and set(rows.expected) == {-1.25} and set(rows.confidence) == {0.9999}
@@ -177,7 +177,15 @@ def test_maps_by_hand():
     dead = health_maps.share("dead")(seen)
     assert dead.rows == ("relu1",) and (dead.values == 0.25).all()
     assert health_maps.share("saturated")(seen).rows == ("tanh1",)
+    assert health_maps.share("zeros")(seen).rows == ("relu1", "tanh1")
     assert health_maps.signals(seen).rows == ("dense1", "relu1", "dense2", "tanh1", "dense3")
+
+
+def test_what_is_nowhere_is_not_drawn():
+    nothing = {name: 0.0 for name in ("dense1", "relu1", "dense2", "tanh1", "dense3")}
+    seen = Seen(observed(saturated=nothing, spread=nothing))
+    assert health_maps.share("saturated")(seen) is None
+    assert not health_maps.spreads(seen).shows
 
 
 def test_outputs_that_are_not_finite_are_marked_on_the_signals():
@@ -279,9 +287,12 @@ def test_how_often_the_clip_binds(diagnosed):
     assert "binds on 25 %" in (folder / "report.html").read_text()
 
 
-def test_seeds_are_told_apart(diagnosed):
-    folder = diagnosed((observed(), ()), (observed(seed=1), ()))
-    assert {case.label.rpartition(", ")[2] for case in health_runs.cases(material(folder))} == {"seed 0", "seed 1"}
+def test_seeds_are_told_apart_and_those_that_are_well_are_drawn_once(diagnosed):
+    folder = diagnosed((observed(), ()), (observed(seed=1), ()), (observed(seed=2), [found()]))
+    assert [case.rest for case in health_runs.cases(material(folder))] == [f"sgd[lr=0.1], seed {i}" for i in range(3)]
+    drawn = re.findall(r"Layer by layer: .*?, seed (\d)</(?:h3|summary)>", (folder / "report.html").read_text())
+    assert set(drawn) == {"0", "2"}
+    assert "**2 of 3 runs healthy**" in (folder / "report.md").read_text()
 
 
 def test_the_same_records_give_the_same_bytes(diagnosed):
