@@ -120,6 +120,7 @@ def score(verdicts: list[Verdict], detector: str) -> Score:
     healthy = [v.alarms[detector] for v in verdicts if v.label is None]
     faulty = [(v.alarms[detector], v.label, v.window) for v in verdicts if v.label is not None]
     found = [(alarm, label, window) for alarm, label, window in faulty if alarm is not None]
+    dated = [(alarm.step - label.step, window) for alarm, label, window in found if label.step is not None]
 
     def share(right: Iterable[bool], of: int) -> Rate:
         return rate(sum(right), of) if of else Rate(0, 0, 0.0, 1.0)
@@ -129,7 +130,7 @@ def score(verdicts: list[Verdict], detector: str) -> Score:
         share((True for _ in found), len(faulty)),
         share((alarm.kind == label.kind for alarm, label, _ in found), len(found)),
         share((alarm.layer in label.layers for alarm, label, _ in found), len(found)),
-        share((abs(alarm.step - label.step) <= window for alarm, label, window in found), len(found)),
+        share((abs(late) <= window for late, window in dated), len(dated)),
     )
 
 
@@ -176,10 +177,11 @@ def confusions(verdicts: list[Verdict], drawn: list[Pair]) -> Iterator[str]:
             else:
                 wrong += ["kind"] if said.kind != v.label.kind else []
                 wrong += ["layer"] if said.layer not in v.label.layers else []
-                wrong += ["step"] if abs(said.step - v.label.step) > v.window else []
+                wrong += ["step"] if v.label.step is not None and abs(said.step - v.label.step) > v.window else []
             if wrong:
                 where = "/".join(sorted(v.label.layers)[:3])
-                yield f"{v.index} {v.family} {'+'.join(wrong)}: {v.label.kind}@{where}:{v.label.step} said {said} {pair.faults}"
+                true = f"{v.label.kind}@{where}:{v.label.step}"
+                yield f"{v.index} {v.family} {'+'.join(wrong)}: {true} said {said} {pair.faults}"
 
 
 def main() -> None:
@@ -199,9 +201,7 @@ def main() -> None:
         each = pool.map(judged, [folder] * len(drawn), range(len(drawn)), drawn, chunksize=4)
         verdicts = [verdict for found in each for verdict in found]
     counted = sum(v.label is not None for v in verdicts)
-    print(
-        f"{asked.part}: {len(drawn)} pairs drawn, {counted} of them count: the twin trains and the fault costs something\n"
-    )
+    print(f"{asked.part}: {len(drawn)} pairs drawn, {counted} count: the twin trains, and the fault costs something\n")
     print(table(verdicts))
     if asked.confusions:
         print()

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from harness.findings.changes import Change, changes
 from harness.findings.finding import Evidence, Finding, Kind
 from harness.findings.seen import Seen, Weighted
-from harness.findings.units import dead_share, saturated_share, tied
+from harness.findings.units import dead_share, saturated_share, tied, two_sided
 from harness.spec.architecture import is_weight
 
 KILLED = 0.05  # of a layer's units or outputs: so many more than before are dead or saturated by the change
@@ -62,7 +62,7 @@ def _of_units(seen: Seen, layer: Weighted, change: Change) -> tuple[Kind, str] |
     before, after = dead_share(seen, name, change.step)
     if after - before > KILLED and not is_weight(change.parameter):
         return "dead_units", f"{after:.0%} of {name}'s units are dead, {before:.0%} before"
-    before, after = saturated_share(seen, name, change.step)
+    before, after = saturated_share(seen, name, change.step) if two_sided(seen, name) else (0.0, 0.0)
     if after - before > KILLED and (change.step > 0 or not is_weight(change.parameter)):
         return "saturation", f"{after:.0%} of {name}'s outputs are saturated, {before:.0%} before"
     return None

@@ -4,12 +4,13 @@ from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 
-from harness.findings import changed, clipping, fitting, noise, signals, steps, units
+from harness.findings import changed, clipping, fitting, noise, non_finite, signals, steps, units
 from harness.findings.finding import SEVERITIES, Diagnosis, Finding, Kind, Unjudged
 from harness.findings.seen import Seen
 from harness.store import Record
 
 JUDGES: tuple[Callable[[Seen], Iterator[Finding]], ...] = (
+    non_finite.judge,
     changed.judge,
     signals.judge,
     units.judge,
@@ -59,7 +60,8 @@ def diagnose(record: Record) -> Diagnosis:
 
 
 def _order(finding: Finding) -> tuple[bool, bool, int, int, int]:
-    last = finding.kind == "over_fitting"  # whatever else is wrong may bring it about
+    # Whatever else is wrong may bring these about.
+    last = finding.kind == "over_fitting" or (finding.kind == "step_too_small" and finding.step == 0)
     return not finding.alarms, last, finding.step, CAUSES.index(finding.kind), -SEVERITIES.index(finding.severity)
 
 

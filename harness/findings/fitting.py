@@ -8,12 +8,13 @@ import numpy as np
 from harness.findings.finding import Evidence, Finding
 from harness.findings.seen import Seen
 
-GAP = 0.3  # of the best constant answer's loss: validation less training
+GAP = 0.25  # of the best constant answer's loss: validation less training, beyond the sampling error of the former
 WIDE = 0.5  # a gap that says so whether the validation loss has risen or only stopped falling
 FITTED = 0.25  # of the best constant answer's loss, at most, on the samples that were trained on
-ROSE = 1.2  # validation loss at the end over its least
+ROSE = 1.1  # validation loss at the end over its least
 DOMINATES = 1.0  # penalty over loss
-UNLEARNED = 0.5
+SHRUNK = 0.1  # ‖w‖ at the end over the start
+UNLEARNED = 0.25
 
 
 def judge(seen: Seen) -> Iterator[Finding]:
@@ -32,7 +33,8 @@ def _over_fitting(seen: Seen) -> Iterator[Finding]:
     rose = float(validation.values[-1] / validation.values[best])
     falls = training.values[-1] < training.values[max(best - 1, 0)]
     fitted = training.values[-1] < FITTED * each
-    if gap > GAP and fitted and falls and (rose > ROSE or gap > WIDE):
+    error = 1 / np.sqrt(len(seen.task.parts["validation"].x))  # of a mean of so many losses of that order
+    if gap > GAP + error and fitted and falls and (rose > ROSE or gap > WIDE):
         yield Finding(
             "over_fitting",
             "warning",
@@ -41,7 +43,9 @@ def _over_fitting(seen: Seen) -> Iterator[Finding]:
             f"the validation loss has risen to {rose:.3g} times what it was after {validation.steps[best]} steps, "
             "while the training loss fell",
             (
-                Evidence("validation less training loss, over the best constant answer's", gap, 0.0, -np.inf, GAP),
+                Evidence(
+                    "validation less training loss, in the best constant answer's", gap, 0.0, -np.inf, GAP + error
+                ),
                 Evidence("validation loss at the end over its least", rose, 1.0, -np.inf, ROSE),
             ),
             1.0,
@@ -54,17 +58,18 @@ def _penalty(seen: Seen) -> Iterator[Finding]:
         return
     share = penalty.values / np.maximum(losses.values, 1e-300)
     shrank = _shrank(seen)
-    if share.max() > DOMINATES or shrank < 0.1:
-        over = np.flatnonzero(share > DOMINATES)
+    lasting = float(np.median(share[len(share) // 2 :]))
+    over = np.flatnonzero(share > DOMINATES)
+    if lasting > DOMINATES or shrank < SHRUNK:
         yield Finding(
             "penalty_dominates",
             "warning",
             "",
             int(penalty.steps[over[0]]) if over.size else 0,
-            f"the penalty is up to {share.max():.3g} times the loss, and weights come to {shrank:.2g} of their length",
+            f"the penalty is {lasting:.3g} times the loss, and weights come to {shrank:.2g} of their length",
             (
-                Evidence("penalty over loss, largest", float(share.max()), math.nan, -np.inf, DOMINATES),
-                Evidence("‖w‖ at the end over the start", shrank, math.nan, 0.1, np.inf),
+                Evidence("penalty over loss, median of the second half", lasting, math.nan, -np.inf, DOMINATES),
+                Evidence("‖w‖ at the end over the start", shrank, math.nan, SHRUNK, np.inf),
             ),
             1.0,
         )

@@ -76,7 +76,7 @@ def _through_depth(seen: Seen) -> Iterator[Finding]:
         yield found("poor_initialisation", "", high if profile[high] > -profile[low] else low, why)
     elif profile[low] < -VANISHED:
         why = f"what comes back to {low} is {math.exp(profile[low] / 2):.1e} of what the loss gives the outputs"
-        yield found("vanishing", _first_vanished(profile), low, why)
+        yield found("vanishing", _first_vanished(seen, profile), low, why)
     elif profile[high] > EXPLODED:
         why = f"what comes back to {high} is {math.exp(profile[high] / 2):.1e} times what the loss gives the outputs"
         yield found("exploding", high, high, why)
@@ -107,9 +107,10 @@ def _size(theory: Expected) -> float:
     return math.log(square) if 0 < square < math.inf else 0.0
 
 
-def _first_vanished(profile: dict[str, float]) -> str:
-    """The layer nearest the loss whose signal has vanished: those below it only pass on what they get."""
-    return next(name for name in reversed(profile) if profile[name] < -VANISHED)
+def _first_vanished(seen: Seen, profile: dict[str, float]) -> str:
+    """The layer with weights nearest the loss whose signal has vanished: those below it only pass on what they get."""
+    vanished = [layer.place.name for layer in seen.weighted if profile.get(layer.place.name, 0.0) < -VANISHED]
+    return vanished[-1] if vanished else min(profile, key=lambda name: profile[name])
 
 
 def _cure(seen: Seen, theory: dict[str, float]) -> str | None:

@@ -10,7 +10,10 @@ from harness.findings.finding import Evidence, Finding
 from harness.findings.seen import Floats, Seen
 from harness.spec.architecture import is_weight
 
+UP = "largest loss over the first, or the best constant answer's"
 ABOVE = 1.5  # times the larger of the first loss and the best constant answer's: a loss that has been thrown up
+AGAIN = 0.3  # of the best constant answer's loss: so far the loss has come up from its least
+OWN = 1.0  # ‖Δw‖/‖w‖: a step that replaces the weights
 LASTING = 0.1  # of a run: a loss that was thrown up for less, at its start, costs little
 UNLEARNED = 0.25
 FIRST = 5  # observed steps
@@ -20,7 +23,7 @@ LARGE = 0.1  # ‖Δw‖/‖w‖ of a step
 SMALL, STANDS = 0.3, 0.05
 FALLS, STEADY = 0.03, 0.1  # of the whole fall of the loss, in the last fifth of a run; half of a straight line's
 STRAIGHT = 0.5  # cosine of gradients that follow each other: a step could be twice as long before it turned
-LEFT = 0.1  # of the best constant answer's loss: below it there is little left to learn
+LEFT = 0.2  # of the best constant answer's loss: below it there is little left to learn
 FROZEN = 0.5  # of a tensor's weights
 TIMES = math.log(2.0)  # a change of all steps at once below it may be one of gradients
 CONVERGED = 1e-4  # of the best constant answer's loss: gradients are rounding and noise
@@ -106,26 +109,57 @@ def _frozen(seen: Seen) -> Iterator[Finding]:
 
 
 def _too_large(seen: Seen) -> Iterator[Finding]:
+    """The loss is thrown above where it began, or up again from where it was, or the first steps pass all bounds."""
     losses = seen.track("loss").values
-    if not losses.size:
+    finite = losses[np.isfinite(losses)]
+    if not finite.size:
         return
-    first = max(float(losses[0]), seen.constant)
-    with np.errstate(all="ignore"):
-        above = np.flatnonzero(~(seen.smooth <= ABOVE * first))
+    first = max(float(finite[0]), seen.constant)
+    smooth = np.where(np.isfinite(seen.smooth), seen.smooth, np.nan)
+    lowest = np.fmin.accumulate(smooth)
+    above = np.flatnonzero(smooth > ABOVE * first)
+    again = np.flatnonzero(smooth > lowest + AGAIN * seen.constant)
+    ended = len(finite) < len(losses)
     ratio = seen.track("update_ratio")
-    share = float(np.median(ratio.values[np.isfinite(ratio.values)][:FIRST])) if len(ratio) else math.nan
-    if above.size > LASTING * seen.steps or (above.size and seen.unlearned() > UNLEARNED):
+    known = ratio.values[np.isfinite(ratio.values)]
+    share = float(np.median(known[:FIRST])) if known.size else math.nan
+    lasts = LASTING * seen.steps
+    if above.size and (ended or above.size > lasts or seen.unlearned() > UNLEARNED):
         at = int(above[0])
-        top = float(np.nanmax(losses / first))
-        evidence = Evidence("largest loss over the first, or the best constant answer's", top, 1.0, -np.inf, ABOVE)
-        why = f"the loss goes up to {top:.3g} times what it was at the start"
+        evidence = Evidence(
+            "largest loss over the first, or the best constant answer's",
+            float(finite.max() / first),
+            1.0,
+            -np.inf,
+            ABOVE,
+        )
+        why = f"the loss goes up to {finite.max() / first:.3g} times what it was at the start"
+    elif ended and finite.max() > ABOVE * first:  # in so few steps that no median shows it
+        at = int(np.flatnonzero(losses > ABOVE * first)[0])
+        evidence = Evidence(
+            "largest loss over the first, or the best constant answer's",
+            float(finite.max() / first),
+            1.0,
+            -np.inf,
+            ABOVE,
+        )
+        why = f"the loss goes up to {finite.max() / first:.3g} times what it was at the start, and beyond all numbers"
+    elif ended and known.size and known[-1] > OWN:
+        at = int(ratio.steps[np.flatnonzero(ratio.values > OWN)[0]])
+        evidence = Evidence("‖Δw‖/‖w‖ of the last step", float(known[-1]), math.nan, -np.inf, OWN)
+        why = f"a step is {known[-1]:.2g} times as long as the weights, and the next loss is beyond all numbers"
+    elif again.size > lasts and seen.unlearned() > UNLEARNED:
+        at = int(again[0])
+        top = float(np.nanmax((smooth - lowest) / seen.constant))
+        evidence = Evidence("loss over its least so far, in the best constant answer's", top, 0.0, -np.inf, AGAIN)
+        why = f"the loss goes up again by {top:.2g} of what the best constant answer loses, and stays high"
     elif seen.unlearned() > UNLEARNED and share > LARGE:
         at = int(ratio.steps[np.flatnonzero(ratio.values > LARGE)[0]])
         evidence = Evidence("‖Δw‖/‖w‖ of the first steps", share, math.nan, -np.inf, LARGE)
         why = f"the first steps are {share:.2g} times as long as the weights, and little is learned"
     else:
         return
-    yield Finding("step_too_large", "failure" if above.size else "warning", "", at, why, (evidence,), 1.0)
+    yield Finding("step_too_large", "failure" if ended else "warning", "", at, why, (evidence,), 1.0)
 
 
 def _too_small(seen: Seen) -> Iterator[Finding]:

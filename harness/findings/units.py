@@ -1,5 +1,6 @@
 """Units that do nothing any more: dead, saturated, or copies of others."""
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -7,8 +8,11 @@ import numpy as np
 from harness.findings.finding import Evidence, Finding
 from harness.findings.seen import Seen, Track
 from harness.health.dead import born_dead, unlikely_count
+from harness.observation import saturation
 
 DEAD = 0.5  # of a layer's units: as many are lost as a layer of half the width has
+NEARLY_ALL = 0.9  # so many are a fault whatever the run has learned; fewer, where it has learned little
+UNLEARNED = 0.25  # of the best constant answer's loss
 SATURATED = 0.5  # of a layer's outputs, whose slope is below a hundredth of its largest
 COPIES = 0.25  # of a layer's units
 CHANCE = 1e-6  # that so many units of a layer are born dead
@@ -36,7 +40,7 @@ def _dead(seen: Seen, layer: str) -> Iterator[Finding]:
     share = float(np.median(shares[track.steps >= at]))
     yield Finding(
         "dead_units",
-        "failure" if share == 1 else "warning",
+        "failure" if share == 1 else "warning" if share > NEARLY_ALL or seen.unlearned() > UNLEARNED else "note",
         layer,
         at,
         f"{share:.0%} of its {units} units give 0 for every sample of each window of {seen.measure.window} batches",
@@ -53,18 +57,25 @@ def _born_dead(seen: Seen) -> float:
 def _saturated(seen: Seen, layer: str) -> Iterator[Finding]:
     track = seen.track("saturated", layer)
     at = _from_then_on(track, track.values, SATURATED)
-    if at is None:
+    if at is None or not two_sided(seen, layer):
         return
     share = float(np.median(track.since(at)))
     yield Finding(
         "saturation",
-        "warning",
+        "warning" if share > NEARLY_ALL or seen.unlearned() > UNLEARNED else "note",
         layer,
         at,
         f"{share:.0%} of its outputs lie where the slope is below a hundredth of its largest",
         (Evidence("share of outputs that are saturated", share, np.nan, -np.inf, SATURATED),),
         1.0,
     )
+
+
+def two_sided(seen: Seen, layer: str) -> bool:
+    """Whether its outputs are bounded above and below: one that is flat on one side is at rest there, as a ReLU is."""
+    kind = next(place.layer for place in seen.places if place.name == layer)
+    bounds = saturation(kind)
+    return bounds is not None and all(map(math.isfinite, bounds))
 
 
 def _from_then_on(track: Track, values: np.ndarray, least: float) -> int | None:

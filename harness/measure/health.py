@@ -1,6 +1,7 @@
 """How training goes inside: what observed steps were like, as series, and what windows of them say of the layers."""
 
 import itertools
+from typing import NamedTuple
 
 import numpy as np
 
@@ -34,17 +35,40 @@ def measure(run: Run, what: Health) -> Outcome:
     layout = Layout(run.task, what.level)
     _refuse_too_large_a_window(run, what, layout)
     faults.refuse_misplaced(run, what.faults)
+    gone = _trained(run, what, layout)
+    breaking = set() if gone.diverged is None else {max(gone.diverged - 1, 0), gone.diverged}
+    if layout.layers and not breaking <= set(gone.at):
+        gone = _trained(run, what, layout, frozenset(breaking))  # the same once more, to be looked at where it breaks
+    found = gone.found
+    with np.errstate(all="ignore"):  # what is not finite, and quotients of nothing, are to be seen
+        found += of_tensors(gone.at, gone.seen, layout, run)
+        if layout.layers:
+            found += of_layers(gone.at, gone.seen, layout, what.window, run.order.shape[1])
+    return Outcome(found, gone.diverged)
+
+
+class Gone(NamedTuple):
+    """A run that has been trained through."""
+
+    found: list[Series]  # all that needs no observed step
+    at: Integers
+    seen: Observed
+    diverged: int | None
+
+
+def _trained(run: Run, what: Health, layout: Layout, also: frozenset[int] = frozenset()) -> Gone:
+    """From the start to the end; ``also`` are steps to observe beside every n-th."""
     trainer = run.trainer()
-    observing = Observing(trainer, what)
+    observing = Observing(trainer, what, also)
     feedback = Feedback(run, observing)
     moments = evaluation_moments(len(run.order), what.evaluations)
-    found, blocks = looked_at(run, trainer, 0), []
+    found, blocks = looked_at(run, trainer, 0, layout), []
     for begin, end in itertools.pairwise(sorted({*moments, *(fault.step for fault in what.faults)})):
         faults.plant(tuple(fault for fault in what.faults if fault.step == begin), trainer)
         blocks.append(feedback.train(begin, end))
         over = feedback.stopped is not None or not np.isfinite(blocks[-1].loss).all()
         if end in moments or over:
-            found += looked_at(run, trainer, feedback.stopped or end)
+            found += looked_at(run, trainer, feedback.stopped or end, layout)
         if over:
             break
     losses, penalties = (np.concatenate([block[i] for block in blocks]) for i in (0, 1))
@@ -55,17 +79,13 @@ def measure(run: Run, what: Health) -> Outcome:
         found.append(series("stopped", [feedback.stopped], [feedback.stopped]))
     diverged = first_not_finite(losses)
     at, seen = observing.until(len(run.order) if diverged is None else diverged)
-    with np.errstate(all="ignore"):  # what is not finite, and quotients of nothing, are to be seen
-        found += of_tensors(at, seen, layout, run)
-        if layout.layers:
-            found += of_layers(at, seen, layout, what.window, run.order.shape[1])
-    return Outcome(found, diverged)
+    return Gone(found, at, seen, diverged)
 
 
-def looked_at(run: Run, trainer: Trainer, step: int) -> list[Series]:
-    """What is evaluated between two steps."""
+def looked_at(run: Run, trainer: Trainer, step: int, layout: Layout) -> list[Series]:
+    """What is evaluated between two steps; with layers, whether their units are identical."""
     found = evaluated(run, trainer, step)
-    if isinstance(run.task.problem, Network):
+    if layout.layers and isinstance(run.task.problem, Network):
         of_units = identical_units(run.task.problem, run.task.inputs, trainer.parameters())
         found += [series("identical", [count], [step], name) for name, count in of_units.items()]
     return found
@@ -81,10 +101,10 @@ def _refuse_too_large_a_window(run: Run, what: Health, layout: Layout) -> None:
 
 
 class Observing:
-    """A trainer that observes every n-th of the steps that it is told to make, from the first on."""
+    """A trainer that observes every n-th of the steps that it is told to make, from the first on; ``also`` these."""
 
-    def __init__(self, trainer: Trainer, what: Health) -> None:
-        self.trainer, self.what, self.t = trainer, what, 0
+    def __init__(self, trainer: Trainer, what: Health, also: frozenset[int] = frozenset()) -> None:
+        self.trainer, self.what, self.also, self.t = trainer, what, also, 0
         self.at: list[int] = []
         self.seen: list[Observed] = []
         self.evaluate, self.rescale = trainer.evaluate, trainer.rescale
@@ -101,8 +121,9 @@ class Observing:
     def _some(self, rows: Integers) -> Steps:
         """The next step observed, all of them where every one is; or those before it."""
         every = self.what.every
-        if self.t % every:
-            rows = rows[: every - self.t % every]
+        if self.t % every and self.t not in self.also:
+            coming = [step - self.t for step in self.also if step > self.t]
+            rows = rows[: min([every - self.t % every, *coming])]
             steps = self.trainer.train(rows)
         else:
             rows = rows if every == 1 else rows[:1]

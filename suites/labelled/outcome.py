@@ -26,9 +26,7 @@ def trained(healthy: Seen) -> bool:
 
 
 def harmed(faulty: Seen, twins: list[Seen], label: Label) -> bool:
-    """Whether the run with the fault ends worse than all its twins, by more than they differ and by ``COSTS``."""
+    """Whether the run with the fault ends worse than all its twins, by ``COSTS`` and thrice what they differ by."""
     part = "validation" if label.kind == "over_fitting" else "training"
-    theirs = np.array([final(twin, part) for twin in twins])
-    theirs = theirs[np.isfinite(theirs)]
-    spread = float(theirs.std(ddof=1)) if len(theirs) > 1 else 0.0
-    return final(faulty, part) - float(theirs.max()) > max(COSTS, 2 * spread)
+    theirs = [end for end in (final(twin, part) for twin in twins) if np.isfinite(end)]
+    return final(faulty, part) - max(theirs) > max(COSTS, 3 * (max(theirs) - min(theirs)))

@@ -12,7 +12,7 @@ from harness.spec.architecture import Place, is_weight, places
 from harness.spec.cell import Cell
 from harness.spec.fault import Fault, Put, Rate, Scale, Shift, Tie
 from harness.spec.initialisations import Orthogonal, SmallNormal, Zeros
-from harness.spec.layers import BatchNorm, Conv2D, Dense, Embedding, Layer, LayerNorm, Residual, SimpleRNN
+from harness.spec.layers import BatchNorm, Conv2D, Dense, Dropout, Embedding, Layer, LayerNorm, Residual, SimpleRNN
 from harness.spec.optimizers import SGD, Momentum
 from harness.spec.problem import Network
 from harness.spec.recipe import L1, L2, GlobalNorm
@@ -24,7 +24,7 @@ class Label(NamedTuple):
 
     kind: Kind
     layers: frozenset[str]  # any of which is right; {""} of the run as a whole
-    step: int
+    step: int | None  # None where it comes by and by: over-fitting
 
 
 class Planted(NamedTuple):
@@ -72,9 +72,9 @@ def plantable(run: Healthy) -> tuple[Kind, ...]:
 def planted(rng: Draw, run: Healthy, kind: Kind) -> Planted:
     """The run with a fault of that kind, at its start or on the way."""
     cell, steps = run.cell, run.cell.budget.steps or 0
-    late = int(rng.integers(steps // 5, steps // 2))
+    late = int(rng.integers(steps // 3, steps * 5 // 6))
     layers = hidden(cell)
-    free = [layer for layer in layers if not _normalised(cell, layer)]
+    free = _outside([layer for layer in layers if not _normalised(cell, layer)])
     problem = cell.problem
     assert isinstance(problem, Network)
     match kind:
@@ -84,27 +84,27 @@ def planted(rng: Draw, run: Healthy, kind: Kind) -> Planted:
             return _in(cell, kind, _names_of(layers, name), late, fault)
         case "poor_initialisation":
             if rng.random() < 0.4 or not free:
-                std = log_uniform(rng, 1e-4, 0.02) if rng.random() < 0.6 else log_uniform(rng, 0.5, 2.0)
+                std = log_uniform(rng, 1e-5, 0.01) if rng.random() < 0.6 else log_uniform(rng, 0.5, 3.0)
                 worse = replace(cell, problem=replace(problem, initialisation=SmallNormal(std)))
                 return _in(worse, kind, WHOLE, 0)
             layer = _any(rng, free)
-            factor = log_uniform(rng, 3, 100) if rng.random() < 0.6 else log_uniform(rng, 0.003, 0.3)
+            factor = log_uniform(rng, 10, 1000) if rng.random() < 0.6 else log_uniform(rng, 1e-5, 0.05)
             return _in(cell, kind, layer.names, 0, Scale(0, _main(layer), factor))
         case "vanishing" | "exploding":
             return _of_signals(rng, run, kind, _any(rng, free), late)
         case "saturation":
-            layer = _any(rng, _bounded(layers))
+            layer = _any(rng, _outside(_bounded(layers)))
             if rng.random() < 0.5 and not isinstance(layer.place.layer, SimpleRNN) and _bias(cell, layer):
-                by = log_uniform(rng, 2, 30) * (1 if rng.random() < 0.5 else -1)
+                by = log_uniform(rng, 5, 60) * (1 if rng.random() < 0.5 else -1)
                 return _in(cell, kind, layer.names, late, Shift(late, _bias(cell, layer), by))
-            return _in(cell, kind, layer.names, late, Scale(late, _main(layer), log_uniform(rng, 4, 60)))
+            return _in(cell, kind, layer.names, late, Scale(late, _main(layer), log_uniform(rng, 10, 300)))
         case "dead_units":
-            layer = _any(rng, _of_relu(layers))
+            layer = _any(rng, _outside(_of_relu(layers)))
             at = 0 if rng.random() < 0.3 else late
-            count = int(np.ceil(_units(layer) * rng.uniform(0.5, 1.0)))
+            count = int(np.ceil(_units(layer) * rng.uniform(0.7, 1.0)))
             return _in(cell, kind, layer.names, at, Shift(at, _bias(cell, layer), -log_uniform(rng, 3, 50), count))
         case "identical_units":
-            if rng.random() < 0.5 or len(layers) < 2:
+            if rng.random() < 0.5 or not _stay_tied(cell, layers):
                 return _in(replace(cell, problem=replace(problem, initialisation=Zeros())), kind, _all(layers), 0)
             return _tied(rng, cell, layers, late)
         case "step_too_large" | "step_too_small":
@@ -124,7 +124,7 @@ def planted(rng: Draw, run: Healthy, kind: Kind) -> Planted:
             small = replace(problem, data=replace(problem.data, training=most))
             batch = cell.budget.batch if isinstance(cell.budget.batch, int) else 32
             budget = replace(cell.budget, batch=min(batch, most))
-            return _in(replace(cell, problem=small, budget=budget), kind, WHOLE, 0)
+            return _in(replace(cell, problem=small, budget=budget), kind, WHOLE, None)
         case _:
             raise AssertionError(f"{kind} is not planted")
 
@@ -171,11 +171,24 @@ def _of_signals(rng: Draw, run: Healthy, kind: Kind, layer: Hidden, late: int) -
         sigmoids = tuple(Sigmoid() if isinstance(one, ACTIVATIONS) else one for one in problem.model)
         if not any(isinstance(one, Residual) for one in sigmoids):
             return _in(replace(cell, problem=replace(problem, model=sigmoids)), kind, _all(hidden(cell), sigmoids), 0)
-    factor = log_uniform(rng, 0.003, 0.3) if kind == "vanishing" else log_uniform(rng, 3, 50)
+    factor = log_uniform(rng, 1e-4, 0.05) if kind == "vanishing" else log_uniform(rng, 6, 300)
     name = _main(layer)
     if kind == "exploding" and layer in _bounded((layer,)):
         return _in(cell, "saturation", layer.names, late, Scale(late, name, factor))
     return _in(cell, kind, layer.names, late, Scale(late, name, factor))
+
+
+def _stay_tied(cell: Cell, layers: tuple[Hidden, ...]) -> bool:
+    """Whether copies stay copies: momenta of their own, or masks, would tell them apart at the next step."""
+    problem = cell.problem
+    assert isinstance(problem, Network)
+    masked = any(isinstance(layer, Dropout) for layer in problem.model)
+    return len(layers) > 1 and isinstance(cell.recipe.optimizer, SGD) and not masked
+
+
+def _outside(layers: list[Hidden]) -> list[Hidden]:
+    """Those that are in no residual, where there are such: a branch that is lost costs little."""
+    return [layer for layer in layers if "." not in layer.place.name] or layers
 
 
 def _tied(rng: Draw, cell: Cell, layers: tuple[Hidden, ...], late: int) -> Planted:
@@ -192,7 +205,7 @@ def _tied(rng: Draw, cell: Cell, layers: tuple[Hidden, ...], late: int) -> Plant
     return _in(cell, "identical_units", one.names, late, *faults)
 
 
-def _in(cell: Cell, kind: Kind, layers: frozenset[str], step: int, *faults: Fault) -> Planted:
+def _in(cell: Cell, kind: Kind, layers: frozenset[str], step: int | None, *faults: Fault) -> Planted:
     return Planted(cell, faults, Label(kind, layers, step))
 
 

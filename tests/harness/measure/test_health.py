@@ -237,7 +237,7 @@ def test_a_window_that_no_run_fills_is_refused(train):
 def test_minimal_says_less(train):
     _, found, _ = train(Recipe(SGD(0.01)), what=Health(level="minimal", every=1))
     evaluated = {f"{what}/{part}" for what in ("loss", "metric") for part in ("training", "validation", "test")}
-    assert set(found["series"]) == {"loss", "gradient_norm", "clipped_norm", "clip_bound", "identical", *evaluated}
+    assert set(found["series"]) == {"loss", "gradient_norm", "clipped_norm", "clip_bound", *evaluated}
 
 
 def test_a_job_goes_through_json():
