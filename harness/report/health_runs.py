@@ -1,7 +1,7 @@
 """The observed runs of a report with what was found in them; those that differ in their backend alone are one case."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -11,7 +11,7 @@ from harness.findings.seen import Seen
 from harness.judge import convergence
 from harness.report.contenders import Contender
 from harness.report.material import Material, Setting, setting, setting_order
-from harness.report.words import recipe_order
+from harness.report.words import budget_text, recipe_order
 from harness.spec.job import Health
 from harness.spec.recipe import Recipe
 from harness.store import Record
@@ -107,19 +107,28 @@ def cases(material: Material) -> tuple[Case, ...]:
 
 def _rests(material: Material, keys: Sequence[tuple[Setting, Recipe, int]]) -> list[str]:
     """What tells the cases of a problem apart."""
-    seeds, places = len({seed for *_, seed in keys}) > 1, {one.name: {one} for one, *_ in keys}
+    seeds = len({seed for *_, seed in keys}) > 1
+    places: dict[str, set[Setting]] = {}
     for one, *_ in keys:
-        places[one.name].add(one)
+        places.setdefault(one.name, set()).add(one)
     return [
-        ", ".join(
-            (
-                material.recipe(recipe),
-                *((f"seed {seed}",) if seeds else ()),
-                *((one.conditions,) if len(places[one.name]) > 1 else ()),
-            )
-        )
+        ", ".join((material.recipe(recipe), *((f"seed {seed}",) if seeds else ()), *_differing(one, places[one.name])))
         for one, recipe, seed in keys
     ]
+
+
+def _differing(one: Setting, among: set[Setting]) -> Iterator[str]:
+    """Those of a setting's conditions in which some settings differ."""
+    for field, words in (
+        ("implementation", one.implementation),
+        ("precision", one.precision),
+        ("device", one.device),
+        ("mode", f"mode {one.mode}"),
+        ("budget", budget_text(one.budget)),
+        ("measure", one.measure.removeprefix(", ") or "measured as usual"),
+    ):
+        if len({getattr(other, field) for other in among}) > 1:
+            yield words
 
 
 def stand_for(group: Sequence[Run], case: Case) -> str:

@@ -20,6 +20,7 @@ from harness.report.health_sheet import AGAINST, DECADES, MARK, _room, grid, sho
 from harness.report.material import read
 from harness.spec.activations import Relu, Tanh
 from harness.spec.cell import Budget, Cell
+from harness.spec.fault import Put
 from harness.spec.job import Environment, Health, Job
 from harness.spec.layers import Dense, Residual
 from harness.spec.losses import CrossEntropy
@@ -41,7 +42,7 @@ AT = np.arange(0, STEPS, EVERY)
 WINDOWS = Health(every=EVERY, window=2)
 
 
-def observed(problem=SMALL, recipe=PLAIN, backend="numpy", status="ok", seed=0, **changed):
+def observed(problem=SMALL, recipe=PLAIN, backend="numpy", status="ok", seed=0, measure=WINDOWS, **changed):
     """A record in which every signal is 1, gradients are 2 before and 1 after the clip, Δw = 0.01 and w = 10.
 
     ``changed`` are series, by name: values by tensor or layer.
@@ -69,7 +70,7 @@ def observed(problem=SMALL, recipe=PLAIN, backend="numpy", status="ok", seed=0, 
         if layer.units:
             add("dead", layer.name, 2.0, AT[1::2])
     cell = Cell(problem, recipe, Budget(steps=STEPS, batch=16), backend, seed=seed)
-    return Record(Job(cell, WINDOWS, ENVIRONMENT), status, "", {}, {}, table(found))
+    return Record(Job(cell, measure, ENVIRONMENT), status, "", {}, {}, table(found))
 
 
 def found(kind="vanishing", severity="failure", layer="tanh1", step=0, evidence=(), confidence=0.99, remedies=()):
@@ -295,6 +296,14 @@ def test_seeds_are_told_apart_and_those_that_are_well_are_drawn_once(diagnosed):
     assert "**2 of 3 runs healthy**" in (folder / "report.md").read_text()
 
 
+def test_cases_are_named_by_what_they_differ_in(diagnosed):
+    planted = Health(every=EVERY, window=2, faults=(Put(30, "dense1.weight", "nan", 3),))
+    folder = diagnosed((observed(), ()), (observed(measure=planted), ()))
+    broken, plain = (case.rest for case in health_runs.cases(material(folder)))
+    assert plain == "sgd[lr=0.1], health[every=2,window=2]"
+    assert broken.endswith("faults=(put[step=30,parameter=dense1.weight,value=nan,index=3])]")
+
+
 def test_the_same_records_give_the_same_bytes(diagnosed):
     made = [(observed(backend=backend), [found(), found(layer="", step=3)]) for backend in ("numpy", "torch")]
     first = {path.name: path.read_bytes() for path in diagnosed(*made).iterdir()}
@@ -345,7 +354,8 @@ def test_many_layers_with_long_names_and_many_findings_fit(browser, diagnosed, w
     layers = [f"residual{i}.residual1.{kind}1" for i in range(1, 13) for kind in ("dense", "tanh")]
     said = [found(layer=layer, step=2 * (place % 20)) for place, layer in enumerate(layers)]
     last = "residual9.residual1.tanh1"
-    broken = observed(DEEP, **{SIGNAL: {last: np.where(AT > 30, np.nan, 1.0)}})
+    planted = Health(every=EVERY, window=2, faults=(Put(30, f"{last.replace('tanh', 'dense')}.weight", "nan", 3),))
+    broken = observed(DEEP, measure=planted, **{SIGNAL: {last: np.where(AT > 30, np.nan, 1.0)}})
     folder = diagnosed(
         *((observed(DEEP, CLIPPED, backend), said) for backend in ("numpy", "torch", "tensorflow")),
         (observed(DEEP, CLIPPED, "jax"), said[:-1]),
@@ -355,6 +365,8 @@ def test_many_layers_with_long_names_and_many_findings_fit(browser, diagnosed, w
     assert [e for e in browser.events if e.get("method") in ("Runtime.exceptionThrown", "Log.entryAdded")] == []
     browser.run("document.querySelectorAll('details').forEach(one => { one.open = true; })")
     assert browser.run("document.documentElement.scrollWidth <= innerWidth")
+    wide = "[...document.querySelectorAll('.panel-title')].filter(e => e.scrollWidth > e.clientWidth)"
+    assert browser.run(f"{wide}.map(e => e.textContent)") == []
     assert browser.run(f"{SHOWN}.length") > 14
     assert browser.run(f"{SHOWN}.flatMap({OUTSIDE})") == []
     assert browser.run(f"{SHOWN}.flatMap({BESIDE})") == []
