@@ -26,10 +26,22 @@ class Run:
     seen: Seen
     diagnosis: Diagnosis
 
+    @cached_property
+    def trained(self) -> convergence.Run:
+        """How it trained."""
+        return convergence.Run(self.record)
+
     @property
     def diverged_at(self) -> int | None:
         """The step whose loss was not finite."""
-        return convergence.Run(self.record).diverged_at
+        return self.trained.diverged_at
+
+    @property
+    def end(self) -> tuple[str, float]:
+        """The last value of the held-out metric, or of what comes closest to it, with its series; ±inf where lost."""
+        kinds = ("metric/validation", "metric/training", "loss/training")
+        name = next((name for name in kinds if self.trained.points(name)[0].size), "loss/training")
+        return name, self.trained.final(name)
 
 
 @dataclass(frozen=True)

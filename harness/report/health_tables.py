@@ -10,7 +10,8 @@ from harness.report.health_runs import Case, Numbered, Run
 from harness.report.health_words import confidence_words, evidence_words, kind_words
 from harness.report.material import Material
 from harness.report.section import Column, Entry, Table
-from harness.report.words import NOTHING, counted, listed
+from harness.report.trained import merit
+from harness.report.words import NOTHING, counted, listed, number
 
 
 def side_by_side(material: Material, cases: Sequence[Case]) -> Table:
@@ -20,7 +21,7 @@ def side_by_side(material: Material, cases: Sequence[Case]) -> Table:
     for case in cases:
         by_name = {run.contender.name: run for run in case.runs}
         runs = [by_name.get(contender.name) for contender in contenders]
-        rows.append([Entry(case.label), *(_verdict(run) if run is not None else Entry(NOTHING) for run in runs)])
+        rows.append([Entry(case.label), *(_verdict(case, run) if run is not None else Entry(NOTHING) for run in runs)])
         long += [_keys(material, case, run) | _counts(run) for run in case.runs]
     columns = [Column("problem, recipe", wide=True), *(Column(one.name, wide=True) for one in contenders)]
     return Table(
@@ -31,7 +32,7 @@ def side_by_side(material: Material, cases: Sequence[Case]) -> Table:
         rows,
         pd.DataFrame(long),
         note="Healthy: nothing alarms, as far as was observed. Else the kinds of what alarms, what comes first first. "
-        "Lighter: where training diverged, and what is only noted.",
+        "Lighter: where training ended, and what is only noted.",
         again=commands.again(material, (run.record for case in cases for run in case.runs)),
     )
 
@@ -105,13 +106,22 @@ def _few(labels: Iterable[str]) -> str:
     return "; ".join(every) if len(every) <= 3 else f"{'; '.join(every[:2])} and {len(every) - 2} more"
 
 
-def _verdict(run: Run) -> Entry:
+def _verdict(case: Case, run: Run) -> Entry:
     alarms = dict.fromkeys(kind_words(one.kind) for one in run.diagnosis.findings if one.alarms)
     notes = dict.fromkeys(kind_words(one.kind) for one in run.diagnosis.findings if not one.alarms)
-    light = [] if run.diverged_at is None else [f"diverged at step {run.diverged_at}"]
+    light = [_end(case, run)]
     light += [f"noted: {', '.join(notes)}"] if notes else []
     text = ", ".join(alarms) or "healthy"
-    return Entry(text, "; ".join(light), mark="bad" if alarms else "good")
+    return Entry(text, "; ".join(light), mark="stacked bad" if alarms else "stacked good")
+
+
+def _end(case: Case, run: Run) -> str:
+    """Where training ended: validation accuracy 0.95."""
+    if run.diverged_at is not None:
+        return f"diverged at step {run.diverged_at}"
+    name, value = run.end
+    kind, _, part = name.partition("/")
+    return f"{part} {merit(case.setting) if kind == 'metric' else 'loss'} {number(value)}"
 
 
 def _finding(case: Case, one: Numbered) -> list[Entry]:
@@ -146,6 +156,8 @@ def _counts(run: Run) -> dict[str, object]:
     found = run.diagnosis.findings
     return {
         "status": run.record.status,
+        "ends_by": run.end[0],
+        "end": run.end[1],
         "healthy": run.diagnosis.healthy,
         "kinds": " ".join(dict.fromkeys(finding.kind for finding in found if finding.alarms)),
     } | {f"{severity}s": sum(finding.severity == severity for finding in found) for severity in SEVERITIES}

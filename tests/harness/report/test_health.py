@@ -48,7 +48,7 @@ def observed(problem=SMALL, recipe=PLAIN, backend="numpy", status="ok", seed=0, 
     ``changed`` are series, by name: values by tensor or layer.
     """
     task = tasks.make(problem)
-    found = [series("loss", np.linspace(2, 1, STEPS), np.arange(STEPS))]
+    found = [series("loss", np.linspace(2, 1, STEPS), np.arange(STEPS)), series("loss/training", [0.5], [STEPS])]
 
     def add(name, tensor, values, at=AT):
         values = changed.get(name, {}).get(tensor, values)
@@ -117,8 +117,9 @@ def test_who_stays_healthy_side_by_side(diagnosed):
         (observed(recipe=CLIPPED), [found("clip_never_binds", "note", "")]),
     )
     words = (folder / "report.md").read_text()
-    assert "sgd[lr=0.1] | vanishing, saturation | vanishing |" in words
-    assert re.search(r"global_norm\[c=0.5\] \| healthy \(noted: clip never binds\) \| – \|", words)
+    ends = "(training loss 0.500"
+    assert f"sgd[lr=0.1] | vanishing, saturation {ends}) | vanishing {ends}) |" in words
+    assert f"global_norm[c=0.5] | healthy {ends}; noted: clip never binds) | – |" in words
     rows = csv(folder, "health").sort_values(["recipe", "backend"])
     assert list(rows.healthy) == [False, False, True]
     assert list(rows.failures) == [1, 1, 0] and list(rows.notes) == [0, 0, 1]
