@@ -22,6 +22,7 @@ from harness.spec.initialisations import Initialisation, Orthogonal, Zeros
 from harness.spec.problem import Network
 
 FASTER = 4.0  # unobserved steps over the longest observed around them: rates and gradients change within a few steps
+MATTERS = 0.05  # of a tensor's norm: a smaller change is no fault of weights, whoever made it
 DEVIATIONS = 6.0  # of a norm from what its distribution gives: by chance once in 10⁹ tensors
 ROUNDING = 1e-4  # of a norm: what float32 sums may lose, and no fault would aim at
 
@@ -61,6 +62,7 @@ def changes(seen: Seen) -> list[Change]:
 
 def _later(seen: Seen, name: str) -> list[Change]:
     norms, moves = seen.track("weight_norm", name), seen.track("update_norm", name)
+    own = [one for one in seen.task.parameters if one.rpartition(".")[0] == name.rpartition(".")[0]]
     found = []
     for i, j in itertools.pairwise(range(len(norms))):
         (begin, end), (before, after) = norms.steps[[i, j]], norms.values[[i, j]]
@@ -69,10 +71,16 @@ def _later(seen: Seen, name: str) -> list[Change]:
         if not (np.isfinite(after) and np.isfinite(around).all()):
             break
         longest = float(moves.values[i]) + (gap - 1) * FASTER * float(around.max())
-        allowed = longest + ROUNDING * float(before)
+        layer = max(_norm(seen, one, int(begin)) for one in own)  # of a bias, its weights' too
+        allowed = longest + MATTERS * float(before) + MATTERS / 10 * layer
         if abs(after - before) > allowed:
             found.append(Change(name, int(end), float(before), float(after), allowed))
     return found
+
+
+def _norm(seen: Seen, name: str, step: int) -> float:
+    track = seen.track("weight_norm", name)
+    return float(track.values[track.steps == step][0])
 
 
 def _at_the_start(seen: Seen) -> list[Change]:

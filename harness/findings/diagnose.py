@@ -56,13 +56,17 @@ def diagnose(record: Record) -> Diagnosis:
     seen = Seen(record)
     with np.errstate(all="ignore"):
         found = [finding for judge in JUDGES for finding in judge(seen)]
-    return Diagnosis(tuple(sorted(_once(found), key=_order)), tuple(_unjudged(seen)))
+    changed_later = any(finding.step > 0 for finding in changed.judge(seen))
+    ordered = sorted(_once(found), key=lambda finding: _order(finding, changed_later))
+    return Diagnosis(tuple(ordered), tuple(_unjudged(seen)))
 
 
-def _order(finding: Finding) -> tuple[bool, bool, int, int, int]:
-    # Whatever else is wrong may bring these about.
-    last = finding.kind == "over_fitting" or (finding.kind == "step_too_small" and finding.step == 0)
-    return not finding.alarms, last, finding.step, CAUSES.index(finding.kind), -SEVERITIES.index(finding.severity)
+def _order(finding: Finding, changed_later: bool = False) -> tuple[bool, bool, int, int, int]:
+    """Alarms first, those that the outcome of the whole run shows last: whatever else is wrong may bring them about."""
+    of_outcome = finding.kind == "over_fitting" or (finding.kind == "step_too_small" and finding.step == 0)
+    of_outcome = of_outcome or (changed_later and finding.step == 0 and not finding.layer)
+    severity = -SEVERITIES.index(finding.severity)
+    return not finding.alarms, of_outcome, finding.step, CAUSES.index(finding.kind), severity
 
 
 def _once(found: list[Finding]) -> list[Finding]:

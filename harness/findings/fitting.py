@@ -13,7 +13,8 @@ WIDE = 0.5  # a gap that says so whether the validation loss has risen or only s
 FITTED = 0.25  # of the best constant answer's loss, at most, on the samples that were trained on
 ROSE = 1.1  # validation loss at the end over its least
 DOMINATES = 1.0  # penalty over loss
-SHRUNK = 0.1  # ‖w‖ at the end over the start
+FAR = 5.0  # the same, to the end, whatever was learned
+SHRUNK = 0.6  # ‖w‖ at its least over the start
 UNLEARNED = 0.25
 
 
@@ -53,28 +54,26 @@ def _over_fitting(seen: Seen) -> Iterator[Finding]:
 
 
 def _penalty(seen: Seen) -> Iterator[Finding]:
+    """The penalty is larger than the loss to the end; or was so until the weights were a part of what they had been."""
     penalty, losses = seen.track("penalty"), seen.track("loss")
-    if not len(penalty) or seen.unlearned() < UNLEARNED or not np.isfinite(losses.values).all():
+    if not len(penalty) or not np.isfinite(losses.values).all():
         return
     share = penalty.values / np.maximum(losses.values, 1e-300)
-    shrank = _shrank(seen)
+    norms = seen.track("weight_norm").values
+    shrank = float(norms.min() / norms[0]) if norms.size and norms[0] > 0 else 1.0
     lasting = float(np.median(share[len(share) // 2 :]))
     over = np.flatnonzero(share > DOMINATES)
-    if lasting > DOMINATES or shrank < SHRUNK:
+    costs = seen.unlearned() > UNLEARNED and (lasting > DOMINATES or (over.size and shrank < SHRUNK))
+    if over.size and (costs or lasting > FAR):
         yield Finding(
             "penalty_dominates",
             "warning",
             "",
-            int(penalty.steps[over[0]]) if over.size else 0,
+            int(penalty.steps[over[0]]),
             f"the penalty is {lasting:.3g} times the loss, and weights come to {shrank:.2g} of their length",
             (
                 Evidence("penalty over loss, median of the second half", lasting, math.nan, -np.inf, DOMINATES),
-                Evidence("‖w‖ at the end over the start", shrank, math.nan, SHRUNK, np.inf),
+                Evidence("‖w‖ at its least over the start", shrank, math.nan, SHRUNK, np.inf),
             ),
             1.0,
         )
-
-
-def _shrank(seen: Seen) -> float:
-    norms = seen.track("weight_norm")
-    return float(norms.values[-1] / norms.values[0]) if len(norms) and norms.values[0] > 0 else 1.0

@@ -118,37 +118,22 @@ def _too_large(seen: Seen) -> Iterator[Finding]:
     smooth = np.where(np.isfinite(seen.smooth), seen.smooth, np.nan)
     lowest = np.fmin.accumulate(smooth)
     above = np.flatnonzero(smooth > ABOVE * first)
-    again = np.flatnonzero(smooth > lowest + AGAIN * seen.constant)
+    again = np.flatnonzero(smooth > lowest + AGAIN * np.maximum(seen.constant, lowest))
     ended = len(finite) < len(losses)
+    at_the_end = ended and float(finite[-FIRST:].max()) > ABOVE * first
     ratio = seen.track("update_ratio")
     known = ratio.values[np.isfinite(ratio.values)]
-    share = float(np.median(known[:FIRST])) if known.size else math.nan
+    share, moved = (float(np.median(known[:FIRST])), float(known.mean()) * seen.steps) if known.size else (0.0, 0.0)
     lasts = LASTING * seen.steps
-    if above.size and (ended or above.size > lasts or seen.unlearned() > UNLEARNED):
-        at = int(above[0])
-        evidence = Evidence(
-            "largest loss over the first, or the best constant answer's",
-            float(finite.max() / first),
-            1.0,
-            -np.inf,
-            ABOVE,
-        )
+    if at_the_end or above.size > lasts:
+        at = int(np.flatnonzero(losses > ABOVE * first)[0] if at_the_end else above[0])
+        evidence = Evidence(UP, float(finite.max() / first), 1.0, -np.inf, ABOVE)
         why = f"the loss goes up to {finite.max() / first:.3g} times what it was at the start"
-    elif ended and finite.max() > ABOVE * first:  # in so few steps that no median shows it
-        at = int(np.flatnonzero(losses > ABOVE * first)[0])
-        evidence = Evidence(
-            "largest loss over the first, or the best constant answer's",
-            float(finite.max() / first),
-            1.0,
-            -np.inf,
-            ABOVE,
-        )
-        why = f"the loss goes up to {finite.max() / first:.3g} times what it was at the start, and beyond all numbers"
     elif ended and known.size and known[-1] > OWN:
         at = int(ratio.steps[np.flatnonzero(ratio.values > OWN)[0]])
         evidence = Evidence("‖Δw‖/‖w‖ of the last step", float(known[-1]), math.nan, -np.inf, OWN)
         why = f"a step is {known[-1]:.2g} times as long as the weights, and the next loss is beyond all numbers"
-    elif again.size > lasts and seen.unlearned() > UNLEARNED:
+    elif again.size > lasts and seen.unlearned() > UNLEARNED and moved > SMALL:
         at = int(again[0])
         top = float(np.nanmax((smooth - lowest) / seen.constant))
         evidence = Evidence("loss over its least so far, in the best constant answer's", top, 0.0, -np.inf, AGAIN)

@@ -40,13 +40,18 @@ def _dead(seen: Seen, layer: str) -> Iterator[Finding]:
     share = float(np.median(shares[track.steps >= at]))
     yield Finding(
         "dead_units",
-        "failure" if share == 1 else "warning" if share > NEARLY_ALL or seen.unlearned() > UNLEARNED else "note",
+        "failure" if share == 1 else "warning" if share > NEARLY_ALL or _costs(seen) else "note",
         layer,
         at,
         f"{share:.0%} of its {units} units give 0 for every sample of each window of {seen.measure.window} batches",
         (Evidence("share of units that are dead", share, _born_dead(seen), -np.inf, least),),
         1.0,
     )
+
+
+def _costs(seen: Seen) -> bool:
+    """Whether the run learned little; one that broke off shows nothing of that."""
+    return seen.record.status != "diverged" and seen.unlearned() > UNLEARNED
 
 
 def _born_dead(seen: Seen) -> float:
@@ -62,7 +67,7 @@ def _saturated(seen: Seen, layer: str) -> Iterator[Finding]:
     share = float(np.median(track.since(at)))
     yield Finding(
         "saturation",
-        "warning" if share > NEARLY_ALL or seen.unlearned() > UNLEARNED else "note",
+        "warning" if share > NEARLY_ALL or _costs(seen) else "note",
         layer,
         at,
         f"{share:.0%} of its outputs lie where the slope is below a hundredth of its largest",
