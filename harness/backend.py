@@ -97,6 +97,14 @@ class Trainer(Protocol):
         """∇(loss + penalty) on one batch at the present parameters, before the clip; changes nothing."""
         ...
 
+    def curvature(self, indices: Integers, vector: Parameters) -> Parameters:
+        """Hv: the Hessian of loss + penalty on one batch at the present parameters, times a vector; changes nothing.
+
+        In training mode, with the dropout masks of ``gradients``; exact, not by differences. Where a kink makes the
+        gradient jump (ReLU, a maximum, |w|) the slope beside it is taken. Raises ``Unsupported`` with the reason.
+        """
+        ...
+
     def evaluate(self, part: str) -> Evaluation:
         """Loss and metric on "training", "validation" or "test", in inference mode; changes nothing.
 

@@ -28,6 +28,7 @@ class Objective:
         self.exact = cell.implementation == "exact"
         self.penalty = penalties.penalty(cell.recipe.penalty, task.samples)
         self.gradient = jax.jit(self._gradient, compiler_options=SOON)
+        self.curvature = jax.jit(self._curvature, compiler_options=SOON)
         self.evaluation = jax.jit(self._evaluation, compiler_options=SOON if self.exact else None)
 
     def penalised(self, parameters: Arrays, x: Array, y: Array, at: Pass) -> tuple[Array, Seen]:
@@ -54,6 +55,11 @@ class Objective:
         at = Pass(self.exact, True, *moving)
         gradient, _ = jax.grad(self.penalised, has_aux=True)(parameters, x[batch], y[batch], at)
         return dict(gradient)
+
+    def _curvature(self, parameters: dict[str, Array], along: dict[str, Array], *given: Any) -> dict[str, Array]:
+        """Hv: forward through the gradient."""
+        product: dict[str, Array] = jax.jvp(lambda w: self._gradient(w, *given), (parameters,), (along,))[1]
+        return product
 
     def _evaluation(self, parameters: Arrays, running: Running, x: Array, y: Array) -> tuple[Array, Any]:
         outputs, _ = self._outputs(parameters, x, Pass(self.exact, False, running))

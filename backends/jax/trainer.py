@@ -164,6 +164,12 @@ class JaxTrainer:
         with self._precision():
             return self._fetch(self._gradients(indices))
 
+    def curvature(self, indices: Integers, vector: Parameters) -> Parameters:
+        along = {name: vector[name].astype(self.dtype) for name in self.task.parameters}
+        with self._precision():
+            given = self._at(indices)
+            return self._fetch(self.objective.curvature(self.state.parameters, self._put(along), *given))
+
     def evaluate(self, part: str) -> Evaluation:
         with self._precision():
             at = update.evaluated_at(self.cell.recipe, self.state.parameters, self.state.optimizer)
@@ -175,10 +181,13 @@ class JaxTrainer:
         return self._fetch(self.state.parameters)
 
     def _gradients(self, indices: Integers) -> dict[str, Array]:
-        noise = self._masks(self.done, len(indices)) if self.masked else coming(self.state.key)[0]
-        data, moving = (*self.parts["training"], self._put(indices)), (self.state.running, noise)
-        found: dict[str, Array] = self.objective.gradient(self.state.parameters, *data, moving)
+        found: dict[str, Array] = self.objective.gradient(self.state.parameters, *self._at(indices))
         return found
+
+    def _at(self, indices: Integers) -> tuple[Any, ...]:
+        """The data, a batch of it, and what the coming step draws and moves."""
+        noise = self._masks(self.done, len(indices)) if self.masked else coming(self.state.key)[0]
+        return *self.parts["training"], self._put(indices), (self.state.running, noise)
 
     def _block(self, rows: Integers) -> dict[str, Floats]:
         """Make up to BLOCK steps; what they report is fetched once."""

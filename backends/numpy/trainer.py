@@ -14,6 +14,8 @@ from backends.numpy.observation import Observer
 from backends.numpy.observation import norms as measured
 from backends.numpy.tape import unchecked
 from backends.numpy.update import Update
+from backends.reference import curvature
+from backends.reference.layers import Pass
 from backends.reference.losses import metric
 from harness.backend import Evaluation, Integers, Parameters, Phase, Steps
 from harness.observation import Observed
@@ -146,6 +148,18 @@ class NumpyTrainer:
         if self.penalty is not None:
             self.penalty()
         return self._copied(self.g)
+
+    @np.errstate(all="ignore")
+    def curvature(self, indices: Integers, vector: Parameters) -> Parameters:
+        """Hv in float64 on the host, by the reference's formulas: nothing here is ever differentiated twice."""
+        drawn = {}
+        if self.masks is not None:
+            on = self.objective(len(indices))
+            self.masks.peek(on.masks, self.update.t)
+            drawn = {name: self.device.fetch(mask).astype(np.float64) for name, mask in on.masks.items()}
+        x, y = self.task.parts["training"]
+        batch = Part(x[indices], y[indices])
+        return curvature.product(self.recipe.penalty, self.task, self.parameters(), vector, batch, Pass(masks=drawn))
 
     @np.errstate(all="ignore")
     def evaluate(self, part: str) -> Evaluation:

@@ -38,7 +38,7 @@ def backward(layer: Activation, z: Floats, delta: Floats) -> Floats:
     if not isinstance(layer, Softmax):
         return delta * derivative(layer, z)
     s = softmax(z)
-    return np.asarray(s * (delta - np.sum(delta * s, axis=-1, keepdims=True)))
+    return np.asanyarray(s * (delta - np.sum(delta * s, axis=-1, keepdims=True)))
 
 
 def activation(layer: Elementwise, z: Floats) -> Floats:
@@ -68,7 +68,7 @@ def activation(layer: Elementwise, z: Floats) -> Floats:
         case Gelu(form="exact"):
             return z * normal_distribution(z)
         case Gelu():
-            return np.asarray(z / 2 * (1 + np.tanh(STRETCH * (z + CUBIC * z**3))))
+            return np.asanyarray(z / 2 * (1 + np.tanh(STRETCH * (z + CUBIC * z**3))))
         case Exponential():
             return np.exp(z)
 
@@ -102,12 +102,12 @@ def derivative(layer: Elementwise, z: Floats) -> Floats:
             return sigmoid(z) + z * sigmoid(z) * sigmoid(-z)
         case Mish():
             t = np.tanh(softplus(z))
-            return np.asarray(t + z * (1 - t**2) * sigmoid(z))
+            return np.asanyarray(t + z * (1 - t**2) * sigmoid(z))
         case Gelu(form="exact"):
             return normal_distribution(z) + z * np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi)
         case Gelu():
             t = np.tanh(STRETCH * (z + CUBIC * z**3))
-            return np.asarray((1 + t) / 2 + z / 2 * (1 - t**2) * STRETCH * (1 + 3 * CUBIC * z**2))
+            return np.asanyarray((1 + t) / 2 + z / 2 * (1 - t**2) * STRETCH * (1 + 3 * CUBIC * z**2))
         case Exponential():
             return np.exp(z)
 
@@ -118,16 +118,16 @@ def sigmoid(z: Floats) -> Floats:
 
 
 def softplus(z: Floats) -> Floats:
-    """log(1 + eᶻ) = max(z, 0) + log(1 + e^−|z|)."""
-    return np.maximum(z, 0) + np.log1p(np.exp(-np.abs(z)))
+    """log(1 + eᶻ)."""
+    return np.logaddexp(z, 0)
 
 
 def softmax(z: Floats) -> Floats:
     """eᶻ/Σeᶻ along the last axis, shifted by the maximum so that no exponential overflows."""
     e = np.exp(z - np.max(z, axis=-1, keepdims=True))
-    return np.asarray(e / np.sum(e, axis=-1, keepdims=True))
+    return np.asanyarray(e / np.sum(e, axis=-1, keepdims=True))
 
 
 def normal_distribution(z: Floats) -> Floats:
     """Φ(z) = erfc(−z/√2)/2."""
-    return np.asarray(erfc(-z / math.sqrt(2)) / 2)
+    return np.asanyarray(erfc(-z / math.sqrt(2)) / 2)

@@ -49,7 +49,7 @@ def convolve(layer: Conv2D, theta: Own, x: Floats) -> Floats:
     window = Window(layer.kernel, layer.strides, layer.padding)
     padded = window.padded(x)
     y = sum(window.seen(padded, a, b) @ theta["weight"][a, b] for a, b in window.offsets())
-    return np.asarray(y + theta.get("bias", 0.0))
+    return np.asanyarray(y + theta.get("bias", 0.0))
 
 
 def convolve_backward(layer: Conv2D, theta: Own, x: Floats, delta: Floats) -> tuple[Floats, dict[str, Floats]]:
@@ -70,10 +70,12 @@ def pool(layer: Pool, x: Floats) -> Floats:
     match layer:
         case MaxPool():
             padded = window.padded(x, -np.inf)
-            return np.asarray(np.max([window.seen(padded, a, b) for a, b in window.offsets()], axis=0))
+            return np.asanyarray(np.max(np.stack([window.seen(padded, a, b) for a, b in window.offsets()]), axis=0))
         case AveragePool():
             padded = window.padded(x)
-            return np.asarray(sum(window.seen(padded, a, b) for a, b in window.offsets()) / _counts(layer, window, x))
+            return np.asanyarray(
+                sum(window.seen(padded, a, b) for a, b in window.offsets()) / _counts(layer, window, x)
+            )
 
 
 def pool_backward(layer: Pool, x: Floats, delta: Floats) -> Floats:
@@ -83,7 +85,7 @@ def pool_backward(layer: Pool, x: Floats, delta: Floats) -> Floats:
         case MaxPool():
             padded = window.padded(x, -np.inf)
             of_inputs = np.zeros_like(padded)
-            largest = np.argmax([window.seen(padded, a, b) for a, b in window.offsets()], axis=0)
+            largest = np.argmax(np.stack([window.seen(padded, a, b) for a, b in window.offsets()]), axis=0)
             for place, (a, b) in enumerate(window.offsets()):
                 window.seen(of_inputs, a, b)[...] += np.where(largest == place, delta, 0)
         case AveragePool():
@@ -98,4 +100,4 @@ def _counts(layer: AveragePool, window: Window, x: Floats) -> Floats:
     if layer.counts_padding:
         return np.array(float(np.prod(layer.window)))
     there = window.padded(np.ones_like(x))
-    return np.asarray(sum(window.seen(there, a, b) for a, b in window.offsets()))
+    return np.asanyarray(sum(window.seen(there, a, b) for a, b in window.offsets()))

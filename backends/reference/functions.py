@@ -35,17 +35,17 @@ def gradient(function: Function, task: Task, x: Floats, batch: Floats) -> Floats
     match function:
         case Rosenbrock(a=a, b=b):
             inner = x[1] - x[0] ** 2
-            return np.array([-2 * (a - x[0]) - 4 * b * x[0] * inner, 2 * b * inner])
+            return np.stack([-2 * (a - x[0]) - 4 * b * x[0] * inner, 2 * b * inner])
         case Beale():
             i = POWERS
             r = C - x[0] * (1 - x[1] ** i)
-            return np.array([-2 * np.sum(r * (1 - x[1] ** i)), 2 * np.sum(r * x[0] * i * x[1] ** (i - 1))])
+            return np.stack([-2 * np.sum(r * (1 - x[1] ** i)), 2 * np.sum(r * x[0] * i * x[1] ** (i - 1))])
         case Quadratic():
             return task.constants["matrix"] @ x
         case NoisyQuadratic():
-            return np.asarray(np.mean(task.constants["curvatures"] * (x - batch), axis=0))
+            return np.asanyarray(np.mean(task.constants["curvatures"] * (x - batch), axis=0))
         case RandomGradients():
-            return np.asarray(np.mean(batch, axis=0))
+            return np.asanyarray(np.mean(batch, axis=0))
 
 
 def joined(parameters: Parameters) -> Floats:

@@ -126,13 +126,13 @@ def forward(layer: Layer, name: str, theta: Own, x: Floats, at: Pass) -> Floats:
         case MaxPool() | AveragePool():
             return convolution.pool(layer, x)
         case GlobalAveragePool():
-            return np.asarray(x.mean(axis=tuple(range(1, x.ndim - 1))))
+            return np.asanyarray(x.mean(axis=tuple(range(1, x.ndim - 1))))
         case Flatten():
             return x.reshape(len(x), -1)
         case Reshape(shape=shape):
             return x.reshape(len(x), *shape)
         case Embedding():
-            return np.asarray(theta["weight"][x.astype(int)])
+            return np.asanyarray(theta["weight"][x.astype(int)])
         case Position():
             return x + theta["weight"]
         case SimpleRNN() | LSTM() | GRU():

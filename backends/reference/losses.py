@@ -30,14 +30,14 @@ def terms(spec: Loss, z: Floats, y: Targets) -> Floats:
     """Each term. Cross-entropy: −Σp·log softmax z. Binary: log(1 + eᶻ) − yz, written so that it cancels nothing."""
     match spec:
         case MeanSquaredError():
-            return np.asarray((z - y) ** 2)
+            return np.asanyarray((z - y) ** 2)
         case MeanAbsoluteError():
-            return np.asarray(np.abs(z - y))
+            return np.asanyarray(np.abs(z - y))
         case Huber(delta=delta):
             r = np.abs(z - y)
-            return np.asarray(np.where(r <= delta, r**2 / 2, delta * (r - delta / 2)))
+            return np.asanyarray(np.where(r <= delta, r**2 / 2, delta * (r - delta / 2)))
         case CrossEntropy():
-            return np.asarray(-np.sum(distribution(y, z) * log_softmax(z), axis=-1))
+            return np.asanyarray(-np.sum(distribution(y, z) * log_softmax(z), axis=-1))
         case BinaryCrossEntropy():
             return (1 - y) * softplus(z) + y * softplus(-z)
 
@@ -46,16 +46,16 @@ def slopes(spec: Loss, z: Floats, y: Targets) -> Floats:
     """∂term/∂z: 2(z − y); sign(z − y), 0 at 0; z − y held between ±δ; Σp·softmax z − p; (1 − y)σ(z) − yσ(−z)."""
     match spec:
         case MeanSquaredError():
-            return np.asarray(2 * (z - y))
+            return np.asanyarray(2 * (z - y))
         case MeanAbsoluteError():
-            return np.asarray(np.sign(z - y))
+            return np.asanyarray(np.sign(z - y))
         case Huber(delta=delta):
-            return np.asarray(np.minimum(np.maximum(z - y, -delta), delta))
+            return np.asanyarray(np.minimum(np.maximum(z - y, -delta), delta))
         case CrossEntropy():
             p = distribution(y, z)
-            return np.asarray(p.sum(axis=-1, keepdims=True) * softmax(z) - p)
+            return np.asanyarray(p.sum(axis=-1, keepdims=True) * softmax(z) - p)
         case BinaryCrossEntropy():
-            return np.asarray((1 - y) * sigmoid(z) - y * sigmoid(-z))
+            return np.asanyarray((1 - y) * sigmoid(z) - y * sigmoid(-z))
 
 
 def metric(spec: Loss, z: Floats, y: Targets) -> float:
@@ -72,9 +72,9 @@ def metric(spec: Loss, z: Floats, y: Targets) -> float:
 def log_softmax(z: Floats) -> Floats:
     """z − log Σeᶻ along the last axis, shifted by the maximum so that no exponential overflows."""
     shifted: Floats = z - np.max(z, axis=-1, keepdims=True)
-    return np.asarray(shifted - np.log(np.sum(np.exp(shifted), axis=-1, keepdims=True)))
+    return np.asanyarray(shifted - np.log(np.sum(np.exp(shifted), axis=-1, keepdims=True)))
 
 
 def distribution(y: Targets, like: Floats) -> Floats:
     """Labels as 1 at the label, else 0; distributions as they are."""
-    return np.asarray(np.eye(like.shape[-1])[y] if np.issubdtype(y.dtype, np.integer) else y)
+    return np.asanyarray(np.eye(like.shape[-1])[y] if np.issubdtype(y.dtype, np.integer) else y)

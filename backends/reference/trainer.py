@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from backends.reference import clips, functions, layers, losses, observation, penalties, schedules
+from backends.reference import clips, curvature, functions, layers, losses, observation, penalties, schedules
 from backends.reference.clips import norm
 from backends.reference.layers import Inputs, Pass
 from backends.reference.normalisation import Moments
@@ -112,6 +112,12 @@ class ReferenceTrainer:
         return self._loss_and_gradient(indices).gradients
 
     @np.errstate(all="ignore")
+    def curvature(self, indices: Integers, vector: Parameters) -> Parameters:
+        x, y = self.task.parts["training"]
+        batch = Part(x[indices], y[indices])
+        return curvature.product(self.recipe.penalty, self.task, self.w, vector, batch, self._pass(len(indices)))
+
+    @np.errstate(all="ignore")
     def evaluate(self, part: str) -> Evaluation:
         x, y = self.task.parts[part]
         problem, w = self.task.problem, evaluated_at(self.recipe, self.w, self.states)
@@ -136,10 +142,15 @@ class ReferenceTrainer:
             w = functions.joined(self.w)
             gradient = functions.gradient(problem, self.task, w, x)
             return Step(functions.value(problem, self.task, w, x), functions.split(gradient, self.w), {}, {}, Pass())
-        model = problem.model
-        at = Pass(masks=masks(model, self.task.inputs, self.t, len(x)), running=self.running, signals={})
+        model, at = problem.model, self._pass(len(x))
         outputs, inputs = layers.propagate(model, self.w, x, at)
         delta = losses.gradient(problem.loss, outputs, y)
         _, gradients = layers.backpropagate(model, self.w, inputs, delta, at)
         running = layers.averaged(model, inputs, at)
         return Step(losses.value(problem.loss, outputs, y), gradients, running, inputs, at)
+
+    def _pass(self, samples: int) -> Pass:
+        """How the coming step's batch goes through a network."""
+        problem = self.task.problem
+        model = problem.model if isinstance(problem, Network) else ()
+        return Pass(masks=masks(model, self.task.inputs, self.t, samples), running=self.running, signals={})

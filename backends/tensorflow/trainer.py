@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from backends.tensorflow import functions, layers, losses, modes, penalties
+from backends.tensorflow import curvature, functions, layers, losses, modes, penalties
 from backends.tensorflow.observation import Observer
 from backends.tensorflow.phases import Phases
 from backends.tensorflow.update import Update
@@ -34,6 +34,7 @@ class TensorFlowTrainer:
         mode = modes.GRAPH if cell.mode == "default" else cell.mode
         self._step = modes.run(self._training_step, mode)
         self._gradients = modes.run(self._batch_gradients, mode)
+        self._curvature = curvature.traced(self)
         self._evaluation = modes.run(self._part_evaluation, modes.GRAPH)
         self._phases = Phases(self, mode)
         self.observers: dict[Level, Observer] = {}
@@ -229,6 +230,12 @@ class TensorFlowTrainer:
         with self._settings():
             gradients = self._held(indices)
             return {name: g.numpy().astype(np.float64) for name, g in zip(self.named, gradients, strict=True)}
+
+    def curvature(self, indices: Integers, vector: Parameters) -> Parameters:
+        with self._settings():
+            along = [tf.constant(vector[name], self.cell.precision) for name in self.named]
+            products = self._curvature(tf.constant(indices), along, self.masks(self.steps, len(indices)))
+            return {name: hv.numpy().astype(np.float64) for name, hv in zip(self.named, products, strict=True)}
 
     def evaluate(self, part: str) -> Evaluation:
         with self._settings():

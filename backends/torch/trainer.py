@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 import torch
 from torch import Tensor, nn
 
-from backends.torch import dropout, functions, layers, losses, modes, normalisation, penalties, phases
+from backends.torch import curvature, dropout, functions, layers, losses, modes, normalisation, penalties, phases
 from backends.torch.dropout import Draws, Masked
 from backends.torch.observation import Observer
 from backends.torch.update import Update
@@ -183,6 +183,19 @@ class TorchTrainer:
             loss = loss if self.penalty is None else loss + self.penalty()
             gradients = torch.autograd.grad(loss, self.weights)
         return {name: _canonical(name, g) for name, g in zip(self.named, gradients, strict=True)}
+
+    def curvature(self, indices: Integers, vector: Parameters) -> Parameters:
+        x, y = self.parts["training"]
+        row = torch.as_tensor(indices, device=self.device)
+        along = [
+            layers.from_canonical(name, torch.as_tensor(vector[name], dtype=self.dtype)).to(self.device)
+            for name in self.named
+        ]
+        with self._undisturbed(len(row)), curvature.differentiable():
+            loss = self._loss(x[row], y[row])
+            loss = loss if self.penalty is None else loss + self.penalty()
+            products = curvature.product(loss, self.weights, along)
+        return {name: _canonical(name, hv) for name, hv in zip(self.named, products, strict=True)}
 
     def _held(self, row: Tensor) -> tuple[Tensor, ...]:
         """The gradients of a batch as a step leaves them: laid out as their parameters, which a kernel may rely on."""
