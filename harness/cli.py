@@ -1,7 +1,8 @@
 """The command line: ``gradgauge VERB``.
 
-Exit codes: 0 all is well; 1 something differs (``agree``, ``replay``, ``compare --fail-on``) or a clock lies (``doctor
---clock``); 2 the request makes no sense; 3 there is nothing to report on; 70 a bug of ours; 130 interrupted.
+Exit codes: 0 all is well; 1 something differs (``agree``, ``replay``, ``compare --fail-on``), is wrong (``diagnose``),
+or a clock lies (``doctor --clock``); 2 the request makes no sense; 3 there is nothing to report on; 70 a bug of ours;
+130 interrupted.
 """
 
 import math
@@ -18,7 +19,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from harness import asv_results, comparison, estimate, listing, running, studies
+from harness import asv_results, comparison, diagnosis, estimate, listing, running, studies
 from harness import doctor as doctors
 from harness import replay as replays
 from harness.errors import GradgaugeError, InvalidInput, NothingMeasured, unknown
@@ -45,6 +46,7 @@ _WIDTH = None if sys.stdout.isatty() else 240  # a pipe has no width to respect
 out = Console(width=_WIDTH, markup=False, emoji=False)
 err = Console(stderr=True, markup=False, emoji=False, highlight=False)
 FAIL_ON_HELP = f"exit code 1 where one of these is found: {', '.join(comparison.WORDS)}"
+DIAGNOSED_HELP = "a problem's name, a TOML file (see show), or a run folder that holds observed runs"
 REPORT_HELP = "where to write (default: the first run; here if that is of asv's)"
 FOLDER_HELP = "run folder (default runs/STUDY; a hash behind it where other options select something else)"
 
@@ -195,6 +197,70 @@ def agree(
     _say_all([_difference(verdict) for verdict in different])
     if different:
         _say(f"{len(different)} of {len(verdicts)} comparisons differ by more than rounding explains")
+        raise typer.Exit(DIFFERENT)
+
+
+@app.command()
+def diagnose(
+    problem: Annotated[str, typer.Argument(metavar="PROBLEM", help=DIAGNOSED_HELP)],
+    optimizer: Selector = None,
+    clip: Selector = None,
+    penalty: Selector = None,
+    decay: Selector = None,
+    schedule: Selector = None,
+    backend: Annotated[list[str] | None, typer.Option(metavar="SELECTION", help="(default: the first here)")] = None,
+    precision: Selector = None,
+    seeds: Annotated[int | None, typer.Option(min=1)] = None,
+    steps: Annotated[int | None, typer.Option(min=1)] = None,
+    epochs: Annotated[int | None, typer.Option(min=1)] = None,
+    level: Annotated[str | None, typer.Option(help="what is observed of a step: minimal or standard")] = None,
+    every: Annotated[int | None, typer.Option(min=1, help="observe one step in so many")] = None,
+    window: Annotated[int | None, typer.Option(min=1, help="observed batches over which units count as dead")] = None,
+    threads: Threads = DEFAULT_THREADS,
+    limit: Limit = Settings.limit,
+    python: Pythons = None,
+    out_: Annotated[Path | None, typer.Option("--out", help=FOLDER_HELP)] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="forget what the folder holds")] = False,
+    shape: Shape = Format.table,
+) -> None:
+    """Is anything wrong with a training run, where, since when, why, what to change; exit code 1 if something is."""
+    selections: dict[str, Any] = {
+        "optimizer": _texts(optimizer),
+        "clip": _texts(clip),
+        "penalty": _texts(penalty),
+        "decay": _texts(decay),
+        "schedule": _texts(schedule),
+        "backend": _texts(backend),
+        "precision": _texts(precision, split=True),
+    }
+    lengths: dict[str, Any] = {"seeds": seeds, "steps": steps, "epochs": epochs}
+    measure: dict[str, Any] = {"level": level, "every": every, "window": window}
+    settings = Settings(threads, limit, _pythons(python))
+    if problem not in catalogue.CATALOGUE and Path(problem).is_dir():
+        given = [name for name, value in (selections | lengths | measure).items() if value not in (None, ())]
+        if given:
+            raise InvalidInput(f"{problem} is a run, judged as it is: leave out --{', --'.join(given)}")
+        folder, wanted = Path(problem), None
+    else:
+        plural = {"penalties" if name == "penalty" else f"{name}s": value for name, value in selections.items()}
+        chosen, named = diagnosis.studies(problem, **measure, pythons=settings.pythons, **plural, **lengths)
+        folder = out_ or _folder(chosen, named)
+        line = None if problem.endswith(".toml") else _line("diagnose", problem, **selections, **lengths, **measure)
+        tally = _run(chosen, folder, settings, fresh, False, line)
+        if not tally.measured:
+            raise NothingMeasured(f"nothing was measured: {tally.others}, see the lines above")
+        wanted = [key(job) for job in select(chosen, threads, settings.pythons).jobs]
+    with catalogue.knowing(Store.open(folder).problems()):
+        found = diagnosis.observed(folder, wanted)
+        if shape is Format.json:
+            _print({"diagnose": [diagnosis.plain(one) for one in found]}, shape)
+        else:
+            for one in found:
+                _say(f"{one.name}: {'healthy' if one.diagnosis.healthy else 'not healthy'}")
+                _print({one.name: diagnosis.table(one)}, shape)
+            _say_all(diagnosis.unobserved(found))
+    _write_report([folder], folder)
+    if not all(one.diagnosis.healthy for one in found):
         raise typer.Exit(DIFFERENT)
 
 

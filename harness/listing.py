@@ -9,6 +9,7 @@ import msgspec
 from harness import registry
 from harness.backend import Declaration
 from harness.errors import unknown
+from harness.findings import meanings
 from harness.problems.catalogue import CATALOGUE
 from harness.spec import allowed, spellings
 from harness.spec.activations import ACTIVATIONS
@@ -110,5 +111,6 @@ KINDS: dict[str, Callable[[], list[Row]]] = {
     "initialisations": _pieces(INITIALISATIONS),
     "losses": _pieces(LOSSES),
     "metrics": _metrics,
+    "findings": meanings.rows,
     "backends": _backends,
 }

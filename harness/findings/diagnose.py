@@ -3,8 +3,9 @@
 from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
+from msgspec.structs import replace
 
-from harness.findings import changed, clipping, fitting, noise, non_finite, signals, steps, units
+from harness.findings import changed, clipping, fitting, noise, non_finite, remedies, signals, steps, units
 from harness.findings.finding import SEVERITIES, Diagnosis, Finding, Kind, Unjudged
 from harness.findings.seen import Seen
 from harness.store import Record
@@ -58,7 +59,8 @@ def diagnose(record: Record) -> Diagnosis:
         found = [finding for judge in JUDGES for finding in judge(seen)]
     changed_later = any(finding.step > 0 for finding in changed.judge(seen))
     ordered = sorted(_once(found), key=lambda finding: _order(finding, changed_later))
-    return Diagnosis(tuple(ordered), tuple(_unjudged(seen)))
+    helped = tuple(replace(finding, remedies=remedies.names(seen, finding)) for finding in ordered)
+    return Diagnosis(helped, tuple(_unjudged(seen)))
 
 
 def _order(finding: Finding, changed_later: bool = False) -> tuple[bool, bool, int, int, int]:

@@ -64,6 +64,14 @@ BAD = [
     (("list", "optimisers"), "unknown kind 'optimisers': did you mean 'optimizers'"),
     (("show", "quickstrat"), "unknown problem or study 'quickstrat': did you mean 'quickstart'"),
     (("show", "roosenbrock"), "did you mean 'rosenbrock'"),
+    (("diagnose", "deep-sigmod"), "unknown problem 'deep-sigmod': did you mean 'deep-sigmoid'"),
+    (("diagnose", "rosenbrock,beale"), "diagnose takes one problem, not 2: rosenbrock, beale"),
+    (("diagnose", "rosenbrock", "--steps", "0"), "--steps"),
+    (("diagnose", "rosenbrock", "--steps", "20", "--window", "30"), "--window 30: the run has 20 observed steps"),
+    (("diagnose", "rosenbrock", "--steps", "20", "--every", "9", "--window", "4"), "3 observed steps (20, every 9)"),
+    (("diagnose", "rosenbrock", "--level", "standart"), "unknown health.level 'standart': did you mean 'standard'"),
+    (("diagnose", "rosenbrock", "--backend", "tests.faulty:MISSING"), "a-framework-nobody-has not installed"),
+    (("diagnose", "no-such-file.toml"), "cannot read no-such-file.toml"),
     (("agree", "--optimizer", "adagad"), "did you mean 'adagrad'"),
     (("explode",), "explode"),
     (("rnu",), "Did you mean 'run'"),
@@ -82,7 +90,7 @@ def test_bad_input_is_one_line_with_exit_code_2_before_any_worker_starts(argumen
     assert not [line for line in planned if "jobs, about" not in line]
 
 
-@pytest.mark.parametrize("verb", ["report", "replay"])
+@pytest.mark.parametrize("verb", ["report", "replay", "diagnose"])
 def test_a_folder_that_is_no_run(verb, tmp_path):
     done = gradgauge(verb, tmp_path, *(["abc"] if verb == "replay" else []))
     assert done.returncode == 2

@@ -1,0 +1,102 @@
+"""``gradgauge diagnose`` as its user meets it: what it says, its exit code, what it leaves."""
+
+import json
+import sys
+
+import pytest
+from msgspec.structs import replace
+
+from harness import cli
+from harness.problems.catalogue import CATALOGUE
+from harness.spec.cell import Budget
+from harness.spec.initialisations import Zeros
+from harness.spec.toml import to_toml
+
+HEALTHY = ("digits-64-10-l2", "--backend", "numpy", "--out", "run")
+
+
+@pytest.fixture
+def gradgauge(tmp_path, monkeypatch, capsys):
+    """Runs a line in this process, in a folder of its own; gives its exit code and what it printed."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["gradgauge", *map(str, arguments)])
+        code = cli._status()
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
+
+    return run
+
+
+def write(folder, name, **changes):
+    """A file of a small problem in which nothing is wrong, but for these changes of its network."""
+    case = CATALOGUE["digits-64-10-l2"]
+    problem = replace(case.problem, **changes)
+    (folder / f"{name}.toml").write_text(to_toml(replace(case, name=name, problem=problem, budget=Budget(steps=60))))
+
+
+def test_a_healthy_run_is_exit_code_0_and_leaves_a_report(tmp_path, gradgauge):
+    code, _, told = gradgauge("diagnose", *HEALTHY, "--optimizer", "adam[lr=0.003]")
+    assert code == 0, told
+    assert "numpy, seed 0: healthy" in told
+    assert "not observed: lost in noise: needs noise small of level full" in told
+    assert (tmp_path / "run" / "report.html").is_file()
+
+
+def test_a_finding_that_alarms_is_exit_code_1_resumes_and_is_what_its_folder_says(tmp_path, gradgauge):
+    write(tmp_path, "ill", initialisation=Zeros())
+    line = ("diagnose", "ill.toml", "--backend", "numpy,reference", "--precision", "float64", "--out", "run")
+    code, table, told = gradgauge(*line)
+    assert code == 1, told
+    assert "ill, adam[lr=0.01] + global_norm + l2" in told
+    assert told.count(": not healthy") == 2  # one a backend, side by side
+    assert "identical units" in table
+    assert "share of units that equal another to the last bit: 1" in table
+    assert "initialisation" in table  # the remedy
+    code, text, told = gradgauge(*line, "--format", "json")
+    assert code == 1
+    assert "(2 done before)" in told
+    found = json.loads(text)
+    assert found["schema"] == 1
+    assert [one["backend"] for one in found["diagnose"]] == ["reference", "numpy"]
+    for one in found["diagnose"]:
+        assert not one["healthy"]
+        assert one["findings"][0]["kind"] == "identical_units"
+        assert one["findings"][0]["evidence"][0]["observed"] == 1.0
+        assert {"kind": "lost_in_noise", "why": "needs noise small of level full"} in one["not_observed"]
+    code, again, _ = gradgauge("diagnose", "run", "--format", "json")
+    assert code == 1
+    assert json.loads(again) == found
+
+
+def test_a_folder_is_judged_as_it_is(gradgauge):
+    assert gradgauge("run", "functions", "--problem", "rosenbrock", "--steps", "5", "--backend", "numpy", "--out", "a")
+    code, _, told = gradgauge("diagnose", "a")
+    assert code == 3
+    assert "a holds no observed run: gradgauge diagnose PROBLEM makes one" in told
+    code, _, told = gradgauge("diagnose", "a", "--steps", "3", "--clip", "none")
+    assert code == 2
+    assert "a is a run, judged as it is: leave out --clip, --steps" in told
+
+
+def test_nothing_measured_is_exit_code_3(gradgauge):
+    code, _, told = gradgauge("diagnose", "rosenbrock", "--steps", "5", "--backend", "tests.faulty:RAISING")
+    assert code == 3, told
+    assert "nothing was measured: 1 failed" in told
+
+
+def test_short_and_long_runs_are_observed_as_they_have_room(gradgauge):
+    for steps, every, window in ((1, 1, 1), (150, 1, 4), (900, 4, 4), (10_000, 10, 4)):
+        chosen, _ = cli.diagnosis.studies("rosenbrock", None, None, None, {}, backends=("numpy",), steps=steps)
+        assert (chosen.grids[0].measure.every, chosen.grids[0].measure.window) == (every, window)
+
+
+def test_every_kind_is_listed_with_its_meaning_and_what_it_needs(gradgauge):
+    code, text, _ = gradgauge("list", "findings", "--format", "json")
+    rows = {row["name"]: row for row in json.loads(text)["findings"]}
+    assert code == 0
+    assert len(rows) == 15
+    assert rows["dead_units"]["needs"] == "dead (level standard)"
+    assert rows["over_fitting"]["needs"] == "loss/validation (a validation part)"
+    assert all(row["meaning"].endswith(".") for row in rows.values())
