@@ -128,9 +128,13 @@ def read(folder: Path) -> Results:
 
 
 def read_file(path: Path) -> Result:
-    """One result; refuses one that cannot be read, with its reason."""
-    benchmarks, _ = _benchmarks(path.parent.parent)
-    found = _result(path, benchmarks)
+    """One result, with its facts where it lies among asv's; refuses one that cannot be read, with its reason."""
+    folder = path.absolute().parent.parent
+    if is_results(folder):
+        for one in read(folder).found:
+            if one.path.samefile(path):
+                return one
+    found = _result(path, _benchmarks(folder)[0])
     if isinstance(found, Unreadable):
         raise NothingMeasured(f"cannot read {path}: {found.reason}")
     return found

@@ -278,7 +278,7 @@ def report(
 
 @app.command()
 def compare(
-    a: Annotated[str, typer.Argument(metavar="A", help="run folder; asv: COMMIT, COMMIT:ENVIRONMENT or a file")],
+    a: Annotated[str, typer.Argument(metavar="A", help="run folder; asv: COMMIT[:ENVIRONMENT[:MACHINE]] or a file")],
     b: Annotated[str, typer.Argument(metavar="B", help="the same; ratios are B over A")],
     margin: Annotated[float, typer.Option(min=0, help="equal within so many per cent")] = 100 * MARGIN,
     fail_on: Annotated[list[str] | None, typer.Option(metavar="VERDICT", help=FAIL_ON_HELP)] = None,

@@ -76,7 +76,10 @@ def known(words: Sequence[str]) -> tuple[str, ...]:
 def _differences(a: Side, b: Side) -> list[str]:
     """How the circumstances differ; a machine's difference is a warning."""
     facts = a.measured.facts, b.measured.facts
-    machines = [sorted({told["machine"] for told in one.values() if "machine" in told}) for one in facts]
+    both = [
+        who for who in facts[0] if all("machine" in one.get(who, {}) for one in facts)
+    ]  # one may tell of itself alone
+    machines = [sorted({one[who]["machine"] for who in both}) for one in facts]
     words = " against ".join(", ".join(names) for names in machines)
     notes = [f"warning: two machines ({words}): the ratios compare these too"] if machines[0] != machines[1] else []
     for who in sorted(facts[0].keys() & facts[1].keys()):

@@ -11,7 +11,7 @@ from harness.environment import cores
 from harness.execute.local import Local, Settings, pending
 from harness.problems.catalogue import problem_name
 from harness.spec.base import key
-from harness.spec.job import TIMED, Job
+from harness.spec.job import TIMED, Agreement, Job
 from harness.spec.spellings import optimizer_label
 from harness.store import Record, Store
 from harness.study import Selection
@@ -24,11 +24,7 @@ class Tally:
     done_before: int = 0
     statuses: Counter[str] = field(default_factory=Counter)
     troubles: list[str] = field(default_factory=list)
-
-    @property
-    def measured(self) -> int:
-        """Jobs that gave numbers, now or before."""
-        return self.statuses["ok"] + self.statuses["diverged"]
+    measured: int = 0  # jobs that gave numbers, now or before, but for those that others are only compared with
 
     def sentence(self) -> str:
         """One line that says how it went."""
@@ -66,9 +62,12 @@ def run(name: str, selection: Selection, store: Store, settings: Settings, retry
 
         with Local(store, settings, advance) as local:
             local.run(todo)
+    compared_with = {key(job) for job in selection.jobs if _is_compared_with(job)}
+    alone = len(compared_with) == len(selection.jobs)
     for job in selection.jobs:
         record_status = store.status(key(job))
         tally.statuses[record_status or "missing"] += 1
+        tally.measured += record_status in ("ok", "diverged") and (alone or key(job) not in compared_with)
         if record_status not in ("ok", None):
             cell = job.cell
             reason = store.read(key(job)).reason
@@ -76,6 +75,11 @@ def run(name: str, selection: Selection, store: Store, settings: Settings, retry
             where = f"{cell.backend} {what} seed {cell.seed} ({job.measure.spelling()})"
             tally.troubles.append(f"{record_status}: {where}: {reason} [job {key(job)}]")
     return tally
+
+
+def _is_compared_with(job: Job) -> bool:
+    """Whether a job is the reference's, there for the sake of others."""
+    return job.cell.backend == "reference" and isinstance(job.measure, Agreement)
 
 
 def _weight(job: Job, threads: int) -> float:

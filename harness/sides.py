@@ -1,7 +1,7 @@
 """What ``compare`` is given: runs and results of asv's, by the names that people have for them."""
 
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,14 +26,19 @@ class Side:
 
 
 def side(asked: str, folder: Path) -> Side:
-    """A run folder, a file of asv's, or ``COMMIT[:ENVIRONMENT]`` in a folder of asv's results."""
+    """A run folder, a file of asv's, or ``COMMIT[:ENVIRONMENT[:MACHINE]]`` in a folder of asv's results."""
     path = Path(asked)
     if (path / MARK).is_file():
         store = Store.open(path)
+        records, damaged = store.readable()
+        if damaged and not records:
+            raise NothingMeasured(f"{asked} holds no record that can be read: {damaged[0]}")
         with catalogue.knowing(store.problems()):
-            return Side(asked, measurements.of_run(store.records()))
+            return Side(
+                asked, measurements.of_run(records.values()), unreadable=[f"left out: {why}" for why in damaged]
+            )
     if path.is_dir():
-        asv = "Of asv's results name one: a file, or COMMIT:ENVIRONMENT with --results"
+        asv = "Of asv's results name one: a file, or COMMIT:ENVIRONMENT:MACHINE with --results"
         cure = asv if asv_results.is_results(path) else "Runs are made by: gradgauge run"
         raise InvalidInput(f"{asked} is no run: it has no {MARK}. {cure}")
     if path.is_file():
@@ -54,29 +59,37 @@ def _of_asv(result: Result, unreadable: Sequence[str]) -> Side:
 
 
 def choose(results: Results, asked: str) -> Result:
-    """The result of ``COMMIT`` or ``COMMIT:ENVIRONMENT``: a hash or its beginning, or what git calls a commit."""
-    name, _, environment = asked.partition(":")
+    """The result of ``COMMIT[:ENVIRONMENT[:MACHINE]]``: a hash or its beginning, or what git calls a commit.
+
+    Of environment and machine a part of the name will do, where it is of one result only.
+    """
+    name, environment, machine = (*asked.split(":", 2), "", "")[:3]
     commits = sorted({one.commit for one in results.found if name and one.commit.startswith(name)})
     if not commits and (full := _revision(name)) is not None:
         commits, name = [full], full
     if len(commits) > 1:
         raise InvalidInput(f"{asked}: several commits begin so: {', '.join(commit[:12] for commit in commits)}")
     candidates = [one for one in results.found if one.commit in commits]
-    exact = [one for one in candidates if one.environment == environment]
-    chosen = exact or [one for one in candidates if environment in one.environment]
+    there = _called(machine, candidates, lambda one: one.machine)
+    chosen = _called(environment, there, lambda one: one.environment)
     if len(chosen) == 1:
         return chosen[0]
     if chosen:
         several = "; ".join(f"{one.path} ({one.environment} on {one.machine})" for one in chosen)
-        raise InvalidInput(f"{asked} has several results, give COMMIT:ENVIRONMENT or a file: {several}")
+        raise InvalidInput(f"{asked} has several results, give COMMIT:ENVIRONMENT:MACHINE or a file: {several}")
     broken = [one for one in results.unreadable if name and one.path.name.startswith(name[:8])]
     if broken:
         raise NothingMeasured(f"{asked}: cannot read {broken[0].path}: {broken[0].reason}")
-    there = ", ".join(f"{one.commit[:8]}:{one.environment}" for one in candidates or results.found)
-    if not there:
+    names = ", ".join(f"{one.commit[:8]}:{one.environment}:{one.machine}" for one in candidates or results.found)
+    if not names:
         unread = "".join(f"; {one.path}: {one.reason}" for one in results.unreadable)
         raise NothingMeasured(f"{results.folder} holds no result that can be read{unread}. asv run makes some")
-    raise InvalidInput(f"{asked} is no run, no file and no result in {results.folder}; there are: {there}")
+    raise InvalidInput(f"{asked} is no run, no file and no result in {results.folder}; there are: {names}")
+
+
+def _called(asked: str, some: Sequence[Result], name: Callable[[Result], str]) -> list[Result]:
+    """The results whose name is what is asked for; if there are none, those whose name holds it."""
+    return [one for one in some if name(one) == asked] or [one for one in some if asked in name(one)]
 
 
 def _revision(name: str) -> str | None:

@@ -191,6 +191,16 @@ class Store:
         for job_key in sorted(self.keys()):
             yield self.read(job_key)
 
+    def readable(self, skipped: Collection[str] = ()) -> tuple[dict[str, Record], list[str]]:
+        """By key all records that can be read, but for skipped keys; and of the others what is wrong with them."""
+        found, unreadable = {}, []
+        for job_key in sorted(self.keys() - set(skipped)):
+            try:
+                found[job_key] = self.read(job_key)
+            except InvalidInput as error:
+                unreadable.append(str(error))
+        return found, unreadable
+
     def _path(self, job_key: str) -> Path:
         return self.jobs / f"{job_key}.parquet"
 

@@ -8,6 +8,7 @@ import atexit
 import functools
 import os
 import sys
+from collections.abc import Mapping
 
 from asv_runner.benchmarks.mark import SkipNotImplemented
 
@@ -25,9 +26,18 @@ from harness.spec.recipe import Recipe
 from suites import sidecar
 
 DEVICE = os.environ.get("GRADGAUGE_DEVICE", "cpu")
-THREADS = int(os.environ.get("GRADGAUGE_THREADS", "1"))
 SPEED = Speed()
 LIMIT = 600.0  # seconds; asv's own limit is below
+
+
+def threads(asked: str) -> int:
+    """The threads of each worker, as ``GRADGAUGE_THREADS`` asks for them."""
+    if not asked.isdecimal() or not int(asked):
+        raise InvalidInput(f"GRADGAUGE_THREADS={asked}: must be a whole number, 1 or more. Each worker gets so many")
+    return int(asked)
+
+
+THREADS = threads(os.environ.get("GRADGAUGE_THREADS", "1"))
 
 EACH = ["numpy eager", "torch eager", "tensorflow graph", "jax jit"]  # every framework, as most of its users run it
 KERNELS = ["numpy eager", "torch single", "torch foreach", "torch fused", "tensorflow graph", "jax jit"]
@@ -89,9 +99,6 @@ def worker(backend: str) -> Process:
     """The one worker of this process."""
     started = Process(backend, sys.executable, THREADS)
     atexit.register(started.kill)
-    declaration = registry.find(backend)
-    flags = declaration.environment(THREADS)
-    sidecar.note(backend, {**registry.additional(declaration, DEVICE), **started.facts}, flags)
     return started
 
 
@@ -103,3 +110,10 @@ def ask(job: Job, what: str) -> Reply:
     if reply.status not in ("ok", "diverged"):
         raise GradgaugeError(f"{job.cell.backend}: {reply.reason}")
     return reply
+
+
+def note(job: Job, facts: Mapping[str, str]) -> None:
+    """Keep what a worker told when it answered, beside asv's results."""
+    here = {name: value for name, value in facts.items() if name != "session"}
+    additional = registry.additional(registry.find(job.cell.backend), DEVICE)
+    sidecar.note(job.cell.backend, {**additional, **here}, job.environment.flags)

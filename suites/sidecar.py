@@ -13,17 +13,16 @@ from pathlib import Path
 
 from harness import environment, registry
 
-ROOT = Path(__file__).resolve().parent.parent  # of the checkout whose benchmarks asv runs
 RESULTS = Path(".asv", "results")
 
 
 def path() -> Path | None:
-    """Where this process's facts belong; None outside a checkout that asv has results in."""
-    if not (ROOT / RESULTS).is_dir():
+    """Where this process's facts belong: beside asv's configuration; None where asv does not run, or has no results."""
+    if not (folder := Path(os.environ.get("ASV_CONF_DIR", os.devnull), RESULTS)).is_dir():
         return None
     commit = os.environ.get("ASV_COMMIT", "present")[:8]
     name = Path(os.environ.get("ASV_ENV_NAME", "existing")).name
-    return ROOT / RESULTS / "facts" / f"{commit}-{name}.facts"
+    return folder / "facts" / f"{commit}-{name}.facts"
 
 
 def note(backend: str, facts: Mapping[str, str], flags: Mapping[str, str]) -> None:

@@ -24,7 +24,7 @@ from harness.spec.job import Speed
 from harness.spec.toml import to_toml
 from harness.store import Store
 from harness.study import Grid, Study
-from suites import contenders, overhead
+from suites import contenders, overhead, sidecar
 
 BOUND = 1.05
 ROOT = Path(__file__).resolve().parent.parent
@@ -59,7 +59,7 @@ def by_asv(folder: Path) -> Seconds:
         "benchmark_dir": str(ROOT / "suites"),
         "environment_type": "existing",
         "env_dir": str(folder / "env"),
-        "results_dir": str(folder / "results"),
+        "results_dir": str(folder / sidecar.RESULTS),
         "html_dir": str(folder / "html"),
     }
     (folder / "asv.conf.json").write_text(json.dumps(settings))
@@ -68,7 +68,7 @@ def by_asv(folder: Path) -> Seconds:
     _quietly([*asv, "machine", "--yes", *config], here)
     told = ["--environment", f"existing:{sys.executable}", "--set-commit-hash", _commit(), "--record-samples"]
     _quietly([*asv, "run", *config, *told, "--bench", r"speed\.Step\.time_step\(.*'MLP', 32\)"], here)
-    (result,) = asv_results.read(folder / "results").found
+    (result,) = asv_results.read(folder / sidecar.RESULTS).found
     found = {e.contender.partition(" ")[0]: e.measurement for e in result.entries.values() if not e.skipped}
     return {backend: measurement.median for backend, measurement in found.items() if measurement.values}
 

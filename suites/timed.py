@@ -32,7 +32,8 @@ clock = Clock()
 @functools.cache
 def _open(job: bytes) -> None:
     """Have the worker build, compile and choose the length of a block."""
-    contenders.ask(from_json(Job, job), "open")
+    opened = from_json(Job, job)
+    contenders.note(opened, contenders.ask(opened, "open").facts)
 
 
 class Timed:

@@ -24,7 +24,7 @@ from harness.spec.job import Convergence, Measure
 from harness.spec.recipe import GlobalNorm
 from harness.store import Record, Store
 from harness.study import Grid, Study, find_case
-from suites import contenders, meaning, sidecar
+from suites import contenders, meaning
 
 # Name → case and epochs: a ReLU network that learns at once, a sigmoid one from a small start that takes its time.
 PROBLEMS = {"digits": ("digits-64-64-64-10", 5), "breast cancer": ("sigmoid-binary", 20)}
@@ -82,9 +82,11 @@ def measured(grids: Iterable[Grid], named: Callable[[Record], tuple[str, ...]]) 
                 local.run(studies.select(Study("suite", "", tuple(grids)), contenders.THREADS).jobs)
             except InvalidInput:
                 return {}  # no framework that is asked for is installed
+        told: dict[str, dict[str, str]] = {}  # by backend: a timed record tells of cores, others do not
         for record in store.records():
             found.setdefault(named(record), []).append(record)
-            sidecar.note(record.job.cell.backend, record.facts, record.job.environment.flags)
+            told.setdefault(record.job.cell.backend, {}).update(record.facts)
+            contenders.note(record.job, told[record.job.cell.backend])
     return found
 
 

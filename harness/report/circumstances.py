@@ -25,10 +25,10 @@ def troubles(material: Material) -> Section:
         return STATUSES.index(record.status), recipe_order(record.job.cell.recipe), who
 
     records = sorted((item for item in material.keyed.items() if item[1].status != "ok"), key=place)
-    of_asv = commits_circumstances.troubles(material)
+    others = [*_unreadable(material), *commits_circumstances.troubles(material)]
     if not records:
         well = "Every job ended well: nothing diverged, failed or ran out of time." if material.records else ""
-        return Section("troubles", "What went wrong", well or ("" if of_asv else "Nothing."), of_asv)
+        return Section("troubles", "What went wrong", well or ("" if others else "Nothing."), others)
     names = ("status", "backend", "problem", "recipe", "measured", "seed", "reason", "run it again")
     table = Table(
         "troubles-table",
@@ -40,7 +40,17 @@ def troubles(material: Material) -> Section:
         folded=len(records) > 40,
     )
     lead = "Failure is a result: each of these is a record of its own, with its reason."
-    return Section("troubles", "What went wrong", lead, [table, *of_asv])
+    return Section("troubles", "What went wrong", lead, [table, *others])
+
+
+def _unreadable(material: Material) -> list[Table]:
+    """Files that should be records and cannot be read."""
+    if not material.unreadable:
+        return []
+    frame = pd.DataFrame({"reason": material.unreadable})
+    rows = [[Entry("cannot be read", mark="bad"), Entry(why)] for why in material.unreadable]
+    columns = [Column("status"), Column("reason", wide=True)]
+    return [Table("unreadable-table", "unreadable", "Records that cannot be read", columns, rows, frame)]
 
 
 def row(material: Material, key: str, record: Record) -> dict[str, object]:

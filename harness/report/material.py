@@ -87,6 +87,7 @@ class Material:
     studies: dict[str, Study]  # run folder → the study that it was made from, where that can be read
     lines: dict[str, tuple[str, ...]]  # run folder → the words that made it, where a line of the command line did
     own: tuple[Case, ...]  # a user's own problems, by name and target, as the runs tell
+    unreadable: tuple[str, ...]  # what is wrong with records that cannot be read
     out: str  # where the report is written, as a command takes it
     contenders: dict[speed.Contender, Contender]  # in the order of reports
     asv: Tracked
@@ -173,6 +174,7 @@ def read(runs: Sequence[Path], out: Path) -> Material:
     lines: dict[str, tuple[str, ...]] = {}
     own: dict[Case, None] = {}
     found: dict[str, tuple[Record, str]] = {}
+    unreadable: list[str] = []
     measured_by_asv = [folder for folder in runs if asv_results.is_results(folder) and not (folder / MARK).is_file()]
     for folder in (folder for folder in runs if folder not in measured_by_asv):
         store = Store.open(folder)
@@ -185,12 +187,14 @@ def read(runs: Sequence[Path], out: Path) -> Material:
             with contextlib.suppress(InvalidInput):  # of a gradgauge whose studies had other fields
                 studies[shown(folder)] = from_json(Study, msgspec.json.encode(study))
         own |= dict.fromkeys(store.problems())
-        for key in sorted(store.keys() - found.keys()):
-            found[key] = store.read(key), shown(folder)
+        records, damaged = store.readable(found)
+        found |= {key: (record, shown(folder)) for key, record in records.items()}
+        unreadable += damaged
     asv = tracked.read(measured_by_asv)
     if not found and not asv.results:
         where = ", ".join(str(run) for run in runs) or "no run"
         unread = "".join(f"; {shown(path)}: {reason}" for path, reason in asv.unreadable)
+        unread += "".join(f"; {why}" for why in unreadable)
         raise NothingMeasured(f"nothing to report on: {where} holds no record{unread}. Make some with: gradgauge run")
     keyed = {key: record for key, (record, _) in sorted(found.items())}
     return Material(
@@ -200,6 +204,7 @@ def read(runs: Sequence[Path], out: Path) -> Material:
         studies,
         lines,
         tuple(sorted(own, key=lambda case: (case.name, to_json(case)))),
+        tuple(unreadable),
         shown(out),
         contenders([record.job for record in keyed.values()]),
         asv,

@@ -40,7 +40,7 @@ OF_ALL = (circumstances.troubles, circumstances.environment)
 CSVS = (
     *("agreement", "origins", "step-times", "ratios", "first-calls", "floor", "time-to-target", "final"),
     *("health", "findings", "not-observed", "health-start", "health-clips"),
-    *("troubles", "environment", "records"),
+    *("troubles", "unreadable", "environment", "records"),
     *("asv-newest", "asv-changes", "asv-commits", "asv-troubles", "asv-environment"),
 )
 

@@ -286,6 +286,8 @@ def _troubles(material: Material) -> Statement:
         if names:
             sentences.append(f"**{counted(len(records), 'job')} {_WORDS[status]}:** {'; '.join(names[:6])}.")
             sentences += [f"And {len(names) - 6} more, listed below."] if len(names) > 6 else []
+    if material.unreadable:
+        sentences.append(f"**{counted(len(material.unreadable), 'record')} cannot be read:** {material.unreadable[0]}.")
     sentences += commits_circumstances.sentences(material)
     if sentences:
         return Statement("What went wrong", "", sentences, "bad")

@@ -19,9 +19,10 @@ from harness import cli
 from harness.problems.catalogue import CATALOGUE
 from harness.spec.base import from_toml
 from harness.spec.cell import Case
+from harness.spec.job import Agreement
 from harness.spec.toml import to_toml
 from harness.studies import STUDIES
-from harness.study import Study, overridden
+from harness.study import Grid, Study, overridden
 
 GRADGAUGE = [sys.executable, "-m", "harness.cli"]
 
@@ -219,6 +220,19 @@ def test_nothing_measured_is_exit_code_3_and_says_what_was(fault, was, tmp_path)
     done = gradgauge("run", "functions", *QUICK[:4], "--backend", f"tests.faulty:{fault}", "--out", tmp_path / "run")
     assert done.returncode == 3
     assert f"nothing was measured: {was}, see" in done.stderr
+
+
+def test_what_others_are_compared_with_is_no_measurement_of_theirs(tmp_path):
+    """As where nothing runs on a GPU: the reference does, on the host."""
+    (tmp_path / "same.toml").write_text(
+        to_toml(Study("same", "", (Grid(Agreement(), ("rosenbrock",), precisions=("float64",), steps=5),)))
+    )
+    for backends, code in (("reference,tests.faulty:REFUSING", 3), ("reference", 0)):
+        folder = tmp_path / str(code)
+        done = gradgauge("run", tmp_path / "same.toml", "--backend", backends, "--out", folder)
+        assert done.returncode == code, done.stderr
+        assert "1 job ok" in done.stderr
+    assert (folder / "report.html").is_file()
 
 
 def test_of_many_troubles_the_first_are_told_and_how_many_more_there_are(tmp_path):

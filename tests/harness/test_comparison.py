@@ -133,9 +133,32 @@ def test_two_machines_and_two_environments(copied, asv_run, gradgauge):
     ambiguous = gradgauge("compare", "HEAD", "HEAD~1", cwd=copied)
     assert ambiguous.returncode == 2
     assert all(str(path.relative_to(copied)) in ambiguous.err for path in (here, there, other))
+    by_machine = gradgauge("compare", f"HEAD:{raw['env_name']}:here", f"HEAD:{raw['env_name']}:there", cwd=copied)
+    assert by_machine.returncode == 0, by_machine.err
+    assert "warning: two machines (here against there)" in by_machine.err
+    assert f"there are: {asv_run.commits[1][:8]}:" in gradgauge("compare", "HEAD::nowhere", "HEAD", cwd=copied).err
     chosen = gradgauge("compare", "HEAD~1", "HEAD:other", cwd=copied)
     assert chosen.returncode == 0, chosen.err
     assert "torch none → 2.12.0" in chosen.err
+
+
+def test_a_file_brings_its_facts(copied, asv_run, gradgauge):
+    one, other = (results_of(copied, commit) for commit in asv_run.commits)
+    facts = copied / ".asv" / "results" / "facts"
+    facts.mkdir()
+    for path, cores in ((one, "1"), (other, "2")):
+        (facts / f"{path.stem}.facts").write_text(json.dumps({"numpy": {"cores": cores, "BLAS": "OpenBLAS"}}))
+    for sides in ((one, other), (one.relative_to(copied), other.relative_to(copied)), ("HEAD~1", "HEAD")):
+        assert "numpy: cores 1 → 2\n" in gradgauge("compare", *sides, cwd=copied).err
+
+
+def test_facts_of_one_side_only_are_no_other_machine(copied, asv_run, gradgauge):
+    facts = copied / ".asv" / "results" / "facts" / "present-existing.facts"
+    facts.parent.mkdir()
+    facts.write_text(json.dumps({"numpy": {"machine": "a processor, 2 cores"}}))
+    done = gradgauge("compare", "HEAD~1", "HEAD", cwd=copied)
+    assert done.returncode == 0, done.err
+    assert "two machines" not in done.err
 
 
 def test_results_that_cannot_be_read(copied, asv_run, gradgauge):
@@ -218,6 +241,26 @@ def test_runs_of_other_recipes_have_nothing_in_common(runs, gradgauge):
     done = gradgauge("compare", "a", "other", cwd=runs)
     assert done.returncode == 3
     assert "only in a: 2: numpy, rosenbrock: sgd[lr=0.0001]" in done.err
+
+
+def test_a_damaged_record_is_told_and_the_others_are_compared(runs, gradgauge, tmp_path):
+    shutil.copytree(runs / "a", tmp_path / "damaged")
+    every = sorted((tmp_path / "damaged" / "jobs").iterdir())
+    every[0].write_bytes(every[0].read_bytes()[:200])
+    done = gradgauge("compare", tmp_path / "damaged", runs / "b", "--format", "json")
+    assert done.returncode == 0, done.err
+    assert f"left out: cannot use {every[0]}: " in done.err
+    assert json.loads(done.out)["compare"]
+    page = gradgauge("report", tmp_path / "damaged")
+    assert page.returncode == 0, page.err
+    assert "1 record cannot be read" in (tmp_path / "damaged" / "report.md").read_text()
+    assert str(every[0]) in (tmp_path / "damaged" / "unreadable.csv").read_text()
+    for path in every:
+        path.write_bytes(b"")
+    for line in (("compare", runs / "b", tmp_path / "damaged"), ("report", tmp_path / "damaged")):
+        nothing = gradgauge(*line)
+        assert nothing.returncode == 3, nothing.err
+        assert f"cannot use {every[0]}: " in nothing.err
 
 
 def test_a_run_and_a_result_of_asv_are_two_things(runs, asv_run, gradgauge):

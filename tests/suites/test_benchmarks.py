@@ -69,7 +69,7 @@ MEASURING = (
     "suites/health.py",
 )
 # Meaning → a digest of the code that measures.
-KNOWN = {2: "c89b0e66d5ccc72c"}
+KNOWN = {2: "9b163d24a7275e57"}
 
 
 def test_code_that_measures_does_not_change_without_a_word_on_what_its_figures_mean():

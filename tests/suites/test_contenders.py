@@ -1,0 +1,57 @@
+"""What the suites are told by their surroundings, and what they tell of them."""
+
+import json
+
+import pytest
+
+from harness.errors import InvalidInput
+from harness.measure import cores
+from harness.measure.series import series, table
+from harness.spec.base import to_json
+from harness.spec.job import Environment, FirstCall, Job, Speed
+from harness.store import Record
+from suites import cold, contenders, sidecar, timed
+
+
+@pytest.mark.parametrize("asked", ["two", "0", "-1", "1.5", ""])
+def test_a_number_of_threads_that_is_none_is_refused(asked):
+    with pytest.raises(InvalidInput, match=f"GRADGAUGE_THREADS={asked}: must be a whole number, 1 or more"):
+        contenders.threads(asked)
+    assert contenders.threads("2") == 2
+
+
+@pytest.fixture
+def beside_asv(tmp_path, monkeypatch):
+    """A folder that asv was called in, for a commit and an environment."""
+    (tmp_path / sidecar.RESULTS).mkdir(parents=True)
+    monkeypatch.setenv("ASV_CONF_DIR", str(tmp_path))
+    monkeypatch.setenv("ASV_COMMIT", "0123456789")
+    monkeypatch.setenv("ASV_ENV_NAME", "some")
+    return tmp_path
+
+
+def test_facts_lie_beside_the_configuration_and_tell_the_cores_of_timed_blocks(beside_asv):
+    cell = contenders.cell("numpy eager", contenders.parameters(1000), contenders.ADAM, 1)
+    job = contenders.job(cell, Speed(blocks=1, block_seconds=0.001))
+    timed._open(to_json(job))
+    (told,) = (beside_asv / sidecar.RESULTS / "facts").iterdir()
+    assert told.name == "01234567-some.facts"
+    facts = json.loads(told.read_text())["numpy"]
+    assert facts["threads"] == str(contenders.THREADS)
+    assert facts.get("cores") == cores.Cores(contenders.THREADS).facts().get("cores")
+    contenders.note(job, {"session": "1f", "BLAS": "a"})
+    assert "session" not in json.loads(told.read_text())["numpy"]
+
+
+def test_without_asv_nothing_is_written(beside_asv, monkeypatch):
+    monkeypatch.delenv("ASV_CONF_DIR")
+    assert sidecar.path() is None
+
+
+def test_a_first_call_is_the_median_over_its_processes():
+    cell = contenders.cell("numpy eager", contenders.parameters(1000), contenders.ADAM, 1)
+    rows = [series("import_seconds", [1.0, 9.0, 2.0]), series("build_seconds", [0.5, 0.25, 4.0])]
+    job = Job(cell, FirstCall(processes=3), Environment("3", {}, "", "", "", 1, {}))
+    assert cold.figures(Record(job, "ok", table=table(rows)), ()) == {"import_seconds": 2.0, "build_seconds": 0.5}
+    failed = cold.figures(Record(job, "unsupported", "no GPU"), ("import_seconds",))
+    assert failed == {"import_seconds": "unsupported: no GPU"}
