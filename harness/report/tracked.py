@@ -2,7 +2,7 @@
 
 import functools
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -119,22 +119,23 @@ class Tracked:
     @functools.cached_property
     def trackers(self) -> dict[str, Tracker]:
         """Every contender by name: the first of a backend in its colour."""
-        everyone = dict.fromkeys(
-            name
-            for machine in {result.machine for result in self.results}
-            for name in _contenders([result for result in self.results if result.machine == machine]).values()
-        )
+        everyone: dict[str, None] = {}
+        for machine in {result.machine for result in self.results}:
+            here = [result for result in self.results if result.machine == machine]
+            names = _contenders(here)
+            found = ((entry, result) for result in here for entry in result.entries.values() if not entry.skipped)
+            everyone |= dict.fromkeys(names[entry.contender, result.environment] for entry, result in found)
         ordered = sorted(everyone, key=lambda name: (COLOURS.get(_backend(name), SERIES), name))
         own = {COLOURS[_backend(name)] for name in ordered if _backend(name) in COLOURS}
         spare = itertools.cycle(sorted(set(range(SERIES)) - own))
         taken: set[str] = set()
-        found = {}
+        trackers = {}
         for name in ordered:
             backend = _backend(name)
             first = backend in COLOURS and backend not in taken
-            found[name] = Tracker(name, COLOURS[backend] if first else next(spare))
+            trackers[name] = Tracker(name, COLOURS[backend] if first else next(spare))
             taken.add(backend)
-        return found
+        return trackers
 
     @property
     def scope(self) -> Iterator[tuple[str, str]]:
@@ -162,14 +163,34 @@ def read(folders: Iterable[Path]) -> Tracked:
 
 def _contenders(results: Sequence[Result]) -> dict[tuple[str, str], str]:
     """(contender, environment) → its name, with the environment where a contender was measured in several."""
-    pairs = dict.fromkeys(
-        (entry.contender, result.environment) for result in results for entry in result.entries.values()
-    )
-    counts = {who: sum(other == who for other, _ in pairs) for who, _ in pairs}
-    return {
-        (who, environment): " ".join(filter(None, (who, f"({environment})" if counts[who] > 1 else ""))) or "value"
-        for who, environment in pairs
-    }
+    measured: dict[tuple[str, str], bool] = {}
+    for result in results:
+        for entry in result.entries.values():
+            pair = entry.contender, result.environment
+            measured[pair] = measured.get(pair, False) or not entry.skipped
+    labels = _labels({environment for _, environment in measured})
+    names = {}
+    for (who, environment), numbers in measured.items():
+        others = [found for (other, place), found in measured.items() if other == who and place != environment]
+        alone = not others or (numbers and not any(others))
+        names[who, environment] = " ".join(filter(None, (who, "" if alone else f"({labels[environment]})"))) or "value"
+    return names
+
+
+def _labels(environments: Collection[str]) -> dict[str, str]:
+    """Each environment by its kind, where there are several, and the parts of its name that others of it lack."""
+    kinds: dict[str, list[list[str]]] = {}
+    for environment in environments:
+        kind, *parts = environment.split("-")
+        kinds.setdefault(kind, []).append(parts)
+    found = {}
+    for kind, every in kinds.items():
+        shared = set.intersection(*map(set, every))
+        for parts in every:
+            own = [kind] * (len(kinds) > 1) + [part for part in parts if part not in shared]
+            whole = "-".join((kind, *parts))
+            found[whole] = "-".join(own) or whole
+    return found
 
 
 def _backend(name: str) -> str:

@@ -206,6 +206,19 @@ def test_one_contender_in_two_environments_and_two_machines(folder, asv_run, tmp
     )
 
 
+def test_environments_are_named_by_what_tells_them_apart(asv_run):
+    """And a contender that one of several measured needs none of their names."""
+    one = asv_results.read(asv_run.results).found[-1]
+    entry = next(e for e in one.entries.values() if not e.skipped)
+    skipped = entry._replace(contender="torch eager", skipped=True)
+    both = {Key(e.contender, "", "b"): e for e in (entry._replace(contender="jax jit"), skipped)}
+    torch = {Key("torch eager", "", "b"): skipped._replace(skipped=False)}
+    environments = {"existing-py_bin": torch, "virtualenv-py3.11-jax1": both, "virtualenv-py3.11-jax2-torch": both}
+    found = Tracked([replace(one, environment=name, entries=some) for name, some in environments.items()], [])
+    assert set(found.trackers) == {"jax jit (virtualenv-jax1)", "jax jit (virtualenv-jax2-torch)", "torch eager"}
+    assert found.machines[0].tracks[0].at("", "torch eager", one.commit).result.environment == "existing-py_bin"
+
+
 def test_every_contender_of_the_suite_has_a_colour_of_its_own(asv_run):
     one = asv_results.read(asv_run.results).found[-1]
     modes = ["eager", "single", "foreach", "fused", "compile"]
