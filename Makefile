@@ -4,7 +4,7 @@ BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest -q
 
 .PHONY: run test lint test-harness test-suites test-agreement test-figures test-reference test-numpy test-torch \
-	test-tensorflow test-jax figures bench-quick bench bench-all overhead alarms support clean
+	test-tensorflow test-jax figures bench-quick bench bench-all overhead observation alarms support clean
 
 run: .venv/installed
 	$(BIN)/gradgauge run
@@ -42,6 +42,10 @@ bench-all: ; GRADGAUGE_BENCH=all $(ASV) run --record-samples HEAD^!
 # What the harness's own loop costs, beside raw expert loops, interleaved in one run.
 overhead: .venv/installed
 	$(BIN)/python -m suites.overhead
+
+# What health measurements add to plain training, interleaved in one run.
+observation: .venv/installed
+	$(BIN)/python -m suites.observation
 
 # False alarms and detections of speed comparisons, sides in turn and apart: twenty minutes each.
 alarms: .venv/installed
