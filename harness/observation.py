@@ -40,7 +40,7 @@ STANDARD = (
     "gradient_nonfinite",  # how many of g are NaN or ±∞
     "cosine",  # ⟨g, g of the step observed before⟩ over their norms: NaN at the first, and where one of them is 0
 )
-TENSORS: Mapping[Level, tuple[str, ...]] = {"minimal": MINIMAL, "standard": STANDARD}
+TENSORS: Mapping[Level, tuple[str, ...]] = {"minimal": MINIMAL, "standard": STANDARD, "full": STANDARD}
 SHARES = ("gradient_zeros", "frozen")
 
 # Of each layer's outputs y, over the batch.
@@ -84,7 +84,7 @@ class Layout:
         self.parameters = task.parameters
         self.sizes = np.array([math.prod(shape) for shape in task.shapes.values()], dtype=np.float64)
         self.tensors = TENSORS[level]
-        looks = level == "standard" and isinstance(problem, Network)
+        looks = level != "minimal" and isinstance(problem, Network)
         self.layers = tuple(watched(problem.model, task.inputs)) if looks and isinstance(problem, Network) else ()
         self.width = (
             2

@@ -226,8 +226,8 @@ class JaxTrainer:
         order = np.zeros((AT_ONCE, rows.shape[1]), np.int32)
         order[: len(rows)] = rows
         given = *self.parts["training"], self._put(order)
-        last = self.last if level == "standard" else None
-        if level == "standard" and last is None:
+        last = self.last if level != "minimal" else None
+        if level != "minimal" and last is None:
             shapes = self.task.shapes.items()
             last = self._put({name: np.full(shape, np.nan, self.dtype) for name, shape in shapes})
         table = self._put(np.zeros((AT_ONCE, layout.width), self.dtype))

@@ -24,7 +24,7 @@ class Observer:
     """A trainer's step on batches of one size, with its looks."""
 
     def __init__(self, trainer: NumpyTrainer, batch: int, level: Level) -> None:
-        self.trainer, self.whole = trainer, level == "standard"
+        self.trainer, self.whole = trainer, level != "minimal"
         self.layout = layout = Layout(trainer.task, level)
         self.row = np.zeros(layout.width, like=trainer.device.like)
         tensors, layers = len(layout.parameters), len(layout.layers)

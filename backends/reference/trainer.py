@@ -72,7 +72,7 @@ class ReferenceTrainer:
             g, clipped = step.gradients, clips.clip(self.recipe.clip, step.gradients, before)
             self._update(step)
             each = [observation.of_tensor(g[n], clipped[n], before[n], self.w[n], self.last.get(n)) for n in before]
-            if level == "standard":
+            if level != "minimal":
                 self.last = g
             tensors = np.transpose(each)[: len(layout.tensors)].ravel()
             rows[i] = np.concatenate([[step.loss, penalised], tensors, self._looked(layout, step, before)])

@@ -25,7 +25,7 @@ class Observer:
     """Observed steps of a trainer, in its mode."""
 
     def __init__(self, trainer: TensorFlowTrainer, level: Level, mode: str) -> None:
-        self.trainer, self.layout, self.whole = trainer, Layout(trainer.task, level), level == "standard"
+        self.trainer, self.layout, self.whole = trainer, Layout(trainer.task, level), level != "minimal"
         self.watched = {layer.name: layer for layer in self.layout.layers}
         self.function = modes.run(self._step, mode)
         self.traced: dict[int, Callable[..., tuple[tf.Tensor, list[tf.Tensor]]]] = {}  # by the size of a batch

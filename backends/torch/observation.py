@@ -27,7 +27,7 @@ class Observer:
     """Observed steps of a trainer; the loss is never compiled, for hooks would be compiled with it."""
 
     def __init__(self, trainer: TorchTrainer, level: Level) -> None:
-        self.trainer, self.layout, self.whole = trainer, Layout(trainer.task, level), level == "standard"
+        self.trainer, self.layout, self.whole = trainer, Layout(trainer.task, level), level != "minimal"
         self.zero = torch.zeros((), dtype=DOUBLE, device=trainer.device)
         self.outputs: dict[str, Tensor] = {}
         self.signals: dict[str, Tensor] = {}

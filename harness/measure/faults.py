@@ -1,10 +1,11 @@
 """Planted faults: what they make of the parameters, and of the rate."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Protocol
 
 import numpy as np
 
-from harness.backend import Floats, Parameters, Trainer
+from harness.backend import Floats, Parameters
 from harness.errors import InvalidInput, unknown
 from harness.measure.run import Run
 from harness.spec.fault import Fault, OfParameter, Put, Rate, Scale, Shift, Tie
@@ -32,7 +33,25 @@ def refuse_misplaced(run: Run, faults: tuple[Fault, ...]) -> None:
             raise InvalidInput(f"fault shift: {fault.parameter} has {shape[-1]} units, not {fault.units}")
 
 
-def plant(faults: tuple[Fault, ...], trainer: Trainer) -> None:
+class Plantable(Protocol):
+    """What is asked of a trainer here, as of ``backend.Trainer``."""
+
+    @property
+    def parameters(self) -> Callable[[], Parameters]:
+        """The present parameters."""
+        ...
+
+    @property
+    def place(self) -> Callable[[Parameters], None]:
+        """Put these in their place."""
+        ...
+
+    def rescale(self, factor: float) -> None:
+        """From the next step on, η is so many times what the schedule gives."""
+        ...
+
+
+def plant(faults: tuple[Fault, ...], trainer: Plantable) -> None:
     """Change the trainer's parameters and rate; what the optimizer keeps stays as it is."""
     changed: dict[str, Floats] = {}
     for fault in faults:

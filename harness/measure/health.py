@@ -9,6 +9,7 @@ from harness.backend import Floats, Integers, Steps, Trainer
 from harness.errors import InvalidInput
 from harness.measure import faults
 from harness.measure.convergence import evaluated, evaluation_moments
+from harness.measure.curvature import Curvature
 from harness.measure.feedback import Feedback
 from harness.measure.identical import identical_units
 from harness.measure.run import Outcome, Run, first_not_finite
@@ -30,7 +31,8 @@ def measure(run: Run, what: Health) -> Outcome:
     ‖Δw‖/‖w‖; ``clip_bound``, 1 where the clip changed the gradient, else 0. At level standard, at the last step of
     each window, of each layer: ``mean``, ``spread``, ``zeros`` and ``saturated`` over all its batches, and how many
     units are ``dead``: 0 for every sample and place of them; a window that is not full says nothing. At the evaluations
-    ``loss/PART`` and ``metric/PART``, and of layers with units how many are ``identical`` to another.
+    ``loss/PART`` and ``metric/PART``, and of layers with units how many are ``identical`` to another. At level full
+    those of ``measure.curvature``.
     """
     layout = Layout(run.task, what.level)
     _refuse_too_large_a_window(run, what, layout)
@@ -59,12 +61,13 @@ class Gone(NamedTuple):
 def _trained(run: Run, what: Health, layout: Layout, also: frozenset[int] = frozenset()) -> Gone:
     """From the start to the end; ``also`` are steps to observe beside every n-th."""
     trainer = run.trainer()
-    observing = Observing(trainer, what, also)
+    curvature = Curvature(run, trainer) if what.level == "full" else None
+    observing = Observing(trainer, what, also, curvature)
     feedback = Feedback(run, observing)
     moments = evaluation_moments(len(run.order), what.evaluations)
     found, blocks = looked_at(run, trainer, 0, layout), []
     for begin, end in itertools.pairwise(sorted({*moments, *(fault.step for fault in what.faults)})):
-        faults.plant(tuple(fault for fault in what.faults if fault.step == begin), trainer)
+        faults.plant(tuple(fault for fault in what.faults if fault.step == begin), observing)
         blocks.append(feedback.train(begin, end))
         over = feedback.stopped is not None or not np.isfinite(blocks[-1].loss).all()
         if end in moments or over:
@@ -78,7 +81,10 @@ def _trained(run: Run, what: Health, layout: Layout, also: frozenset[int] = froz
     if feedback.stopped is not None:
         found.append(series("stopped", [feedback.stopped], [feedback.stopped]))
     diverged = first_not_finite(losses)
-    at, seen = observing.until(len(run.order) if diverged is None else diverged)
+    last = len(run.order) if diverged is None else diverged
+    at, seen = observing.until(last)
+    if curvature is not None:
+        found += curvature.until(last)
     return Gone(found, at, seen, diverged)
 
 
@@ -103,11 +109,19 @@ def _refuse_too_large_a_window(run: Run, what: Health, layout: Layout) -> None:
 class Observing:
     """A trainer that observes every n-th of the steps that it is told to make, from the first on; ``also`` these."""
 
-    def __init__(self, trainer: Trainer, what: Health, also: frozenset[int] = frozenset()) -> None:
+    def __init__(
+        self, trainer: Trainer, what: Health, also: frozenset[int] = frozenset(), curvature: Curvature | None = None
+    ) -> None:
         self.trainer, self.what, self.also, self.t = trainer, what, also, 0
+        self.curvature, self.scale = curvature, 1.0
         self.at: list[int] = []
         self.seen: list[Observed] = []
-        self.evaluate, self.rescale = trainer.evaluate, trainer.rescale
+        self.evaluate, self.parameters, self.place = trainer.evaluate, trainer.parameters, trainer.place
+
+    def rescale(self, factor: float) -> None:
+        """As the trainer's."""
+        self.scale = factor
+        self.trainer.rescale(factor)
 
     def train(self, order: Integers) -> Steps:
         """These steps, or as far as losses are finite."""
@@ -126,8 +140,11 @@ class Observing:
             rows = rows[: min([every - self.t % every, *coming])]
             steps = self.trainer.train(rows)
         else:
-            rows = rows if every == 1 else rows[:1]
-            seen = self.trainer.observe(rows, self.what.level)
+            rows = rows if every == 1 and self.curvature is None else rows[:1]
+            if self.curvature is not None:
+                seen = self.curvature.around(self.t, rows[0], self.scale)
+            else:
+                seen = self.trainer.observe(rows, self.what.level)
             self.at += range(self.t, self.t + len(rows))
             self.seen.append(seen)
             steps = Steps(seen.loss, seen.penalty, None)

@@ -8,8 +8,9 @@ from harness.spec.cell import Cell
 from harness.spec.fault import Fault
 from harness.spec.recipe import NoClip, NoPenalty, Recipe
 
-# What is observed of a step: losses and norms; or updates, precision, activations and signals as well.
-Level = Literal["minimal", "standard"]
+# What is observed of a step: losses and norms; or updates, precision, activations and signals as well; or the loss's
+# curvature and the gradient's noise beside them.
+Level = Literal["minimal", "standard", "full"]
 Status = Literal["ok", "diverged", "failed", "timeout", "unsupported"]
 FINAL: frozenset[Status] = frozenset(("ok", "diverged", "unsupported"))  # the others run again with --retry
 
@@ -38,6 +39,7 @@ class Health(Piece, frozen=True, tag="health"):
     At level ``standard``, dead units and moments of activations are of ``window`` observed batches in a row: one
     batch that leaves a unit at 0 does not show that it is dead. ``evaluations`` moments divide the run; at each, and
     at its start, all parts of the data are evaluated and identical units are looked for. ``faults`` are planted.
+    Level ``full`` costs a dozen gradients or more at each observed step (``measure.curvature``).
     """
 
     level: Level = "standard"

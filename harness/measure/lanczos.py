@@ -1,0 +1,44 @@
+"""The largest eigenvalue of a symmetric matrix that is known by its products with vectors (Lanczos 1950)."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from harness.backend import Floats
+
+
+class Top(NamedTuple):
+    """The largest eigenvalue, as far as it was found: never above it but by rounding."""
+
+    value: float  # θ, algebraically the largest
+    residual: float  # ‖Hv − θv‖/|θ|: some eigenvalue is so near to θ, of a start that has all of them the largest
+    vector: Floats  # v, of length 1
+
+
+def largest(product: Callable[[Floats], Floats], start: Floats, tolerance: float, most: int) -> Top:
+    """By at most ``most`` products, fewer where the residual is at most ``tolerance`` before.
+
+    βₖqₖ₊₁ = Hqₖ − αₖqₖ − βₖ₋₁qₖ₋₁ makes of H a tridiagonal T, whose largest θ with the eigenvector s gives v = Σ sₖqₖ
+    and ‖Hv − θv‖ = βₖ|sₖ|. New vectors are made orthogonal to all before, as rounding does not leave them (Paige 1971).
+    NaN where a product is not finite.
+    """
+    basis = [start / np.linalg.norm(start)]
+    alphas: list[float] = []
+    betas: list[float] = []
+    while True:
+        image = product(basis[-1])
+        if not np.isfinite(image).all():
+            return Top(np.nan, np.nan, np.full_like(start, np.nan))
+        alphas.append(float(basis[-1] @ image))
+        q = np.array(basis)
+        rest = image - q.T @ (q @ image)
+        rest -= q.T @ (q @ rest)
+        beta = float(np.linalg.norm(rest))
+        values, vectors = np.linalg.eigh(np.diag(alphas) + np.diag(betas, 1) + np.diag(betas, -1))
+        value, shares = float(values[-1]), vectors[:, -1]
+        missing = beta * abs(float(shares[-1]))
+        if missing <= tolerance * abs(value) or len(basis) == min(most, start.size):
+            return Top(value, missing / abs(value) if missing else 0.0, q.T @ shares)
+        betas.append(beta)
+        basis.append(rest / beta)
