@@ -19,9 +19,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from harness import asv_results, comparison, diagnosis, estimate, listing, running, studies
+from harness import asv_results, comparison, diagnosis, estimate, listing, running, studies, treatment
 from harness import doctor as doctors
 from harness import replay as replays
+from harness.diagnosis import Diagnosed
 from harness.errors import GradgaugeError, InvalidInput, NothingMeasured, unknown
 from harness.execute.local import Settings
 from harness.judge import agreement
@@ -221,6 +222,7 @@ def diagnose(
     python: Pythons = None,
     out_: Annotated[Path | None, typer.Option("--out", help=FOLDER_HELP)] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="forget what the folder holds")] = False,
+    remedy: Annotated[bool, typer.Option("--remedy", help="apply what is proposed, show before and after")] = False,
     shape: Shape = Format.table,
 ) -> None:
     """Is anything wrong with a training run, where, since when, why, what to change; exit code 1 if something is."""
@@ -252,16 +254,46 @@ def diagnose(
         wanted = [key(job) for job in select(chosen, threads, settings.pythons).jobs]
     with catalogue.knowing(Store.open(folder).problems()):
         found = diagnosis.observed(folder, wanted)
-        if shape is Format.json:
-            _print({"diagnose": [diagnosis.plain(one) for one in found]}, shape)
-        else:
-            for one in found:
-                _say(f"{one.name}: {'healthy' if one.diagnosis.healthy else 'not healthy'}")
+        ill = [one for one in found if not one.diagnosis.healthy]
+        tables: dict[str, Any] = {"diagnose": [diagnosis.plain(one) for one in found]}
+        for one in found:
+            _say(f"{one.name}: {'not healthy' if one in ill else 'healthy'}")
+            if shape is Format.table:
                 _print({one.name: diagnosis.table(one)}, shape)
-            _say_all(diagnosis.unobserved(found))
+        _say_all(diagnosis.unobserved(found))
+        if remedy:
+            tables["remedies"] = [_remedied(one, ill, folder, settings, shape) for one in ill]
+        if shape is Format.json:
+            _print(tables, shape)
     _write_report([folder], folder)
-    if not all(one.diagnosis.healthy for one in found):
+    if ill:
         raise typer.Exit(DIFFERENT)
+
+
+def _remedied(
+    one: Diagnosed, among: list[Diagnosed], folder: Path, settings: Settings, shape: Format
+) -> dict[str, Any]:
+    """Make a run again with each remedy of what is wrong with it, print before and after, write the best."""
+    trials = treatment.proposed(one, settings.pythons)
+    about = {name: value for name, value in Store.open(folder).about().items() if name != "schema"}
+    own = [*Store.open(folder).problems(), *treatment.cases(trials, one)]
+    with Store.create(folder, {**about, "problems": [canonical(case) for case in dict.fromkeys(own)]}) as store:
+        selection = Selection([trial.job for trial in trials], {})
+        tally = running.run("remedies", selection, store, settings, False, err)
+        found = treatment.outcomes(one, trials, store)
+    _say(f"remedies: {tally.sentence()}")
+    _say_all([f"  {trouble}" for trouble in tally.troubles])
+    if shape is Format.table:
+        _print({f"remedies: {one.name}": treatment.table(found)}, shape)
+    best = treatment.best(found)
+    path = folder / (f"best-{one.record.key[:8]}.toml" if len(among) > 1 else "best.toml")
+    if best is None:
+        _say(f"{one.name}: no remedy helps")
+    else:
+        _say_all(treatment.write(best, one, path))
+        _say(f"{one.name}: best is {best.remedy.replace('_', ' ')}: gradgauge diagnose {path}")
+    file = None if best is None else str(path)
+    return {"job": one.record.key, "file": file, "outcomes": treatment.plain(found)}
 
 
 @app.command()

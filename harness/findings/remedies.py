@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from harness.findings.finding import Finding, Kind
 from harness.findings.rebuilt import Model, exchanged, normalised, renamed, residual
 from harness.findings.seen import Seen
+from harness.problems import task as tasks
 from harness.spec.activations import (
     ACTIVATIONS,
     Elu,
@@ -63,7 +64,7 @@ class Ill(NamedTuple):
     samples: int  # to train on
     steps: int  # that its budget pays for
     norm: float  # ‖g‖ before the finding, the median; NaN where none is finite
-    moved: float  # Σ ‖Δw‖/‖w‖ over the run, as its mean gives it, or the first steps where they are too long
+    moved: float  # Σ ‖Δw‖/‖w‖ over the run, as the mean of observed steps gives it; of too long ones, as the first
     near: int  # steps: how exactly the finding's first step is known
 
     @property
@@ -84,16 +85,18 @@ def ill(seen: Seen, finding: Finding) -> Ill:
     gradient, ratio = seen.track("gradient_norm"), seen.track("update_ratio").values
     norms = gradient.before(finding.step) if finding.step > 0 else gradient.values
     norms, ratio = norms[np.isfinite(norms)], ratio[np.isfinite(ratio)]
-    a_step = ratio[:5] if finding.kind in ("step_too_large", "exploding", "non_finite") else ratio
+    # What was too long at once says by its first step how long it was.
+    a_step = ratio[:1] if finding.kind in ("step_too_large", "exploding", "non_finite") else ratio
+    steps = tasks.total_steps(seen.task.samples, seen.cell.budget)
     return Ill(
         seen.cell,
         seen.measure.faults,
         finding,
         seen.task.inputs,
         seen.task.samples,
-        len(seen.factors) if seen.record.status == "ok" else seen.steps,
+        steps,
         float(np.median(norms)) if norms.size else math.nan,
-        float(np.mean(a_step)) * max(seen.steps, 1) if a_step.size else math.nan,
+        float(np.mean(a_step)) * steps if a_step.size else math.nan,
         seen.measure.every * seen.measure.window,
     )
 
@@ -347,7 +350,7 @@ _LOWER = ("rate_over_10", "rate_over_3", "rate_over_30", "rate_over_100")
 _HIGHER = ("rate_times_10", "rate_times_3", "rate_times_100", "rate_times_1000")
 # What helps against each kind: what undoes the cause first, then what takes it.
 HELPS: Mapping[Kind, tuple[str, ...]] = {
-    "vanishing": ("restore", "initialisation", "normalisation", "residual", "activation", "relu", "gates", "adam"),
+    "vanishing": ("restore", "initialisation", "activation", "residual", "normalisation", "gates", "relu", "adam"),
     "exploding": ("restore", "initialisation", "clip", "normalisation", "gates", "rate_over_10", "adam"),
     "non_finite": ("restore", "clip", "rate_over_10", "initialisation", "normalisation", "adam", "precision"),
     "dead_units": ("restore", "initialisation", "activation", "normalisation", "rate_over_10", "adam"),

@@ -136,7 +136,9 @@ def updates(seen: Seen) -> Grid | None:
         moved, size = seen.track("update_norm", name), seen.track("weight_norm", name)
         if not len(moved):
             return NOTHING
-        return Track(moved.steps, np.where(size.values == 0, 0.0, moved.values / np.maximum(size.values, 1e-300)))
+        with np.errstate(invalid="ignore"):  # of ∞ by ∞, where a run breaks
+            shares = moved.values / np.maximum(size.values, 1e-300)
+        return Track(moved.steps, np.where(size.values == 0, 0.0, shares))
 
     return _of_weights(seen, ratio)
 

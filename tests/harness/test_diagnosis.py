@@ -8,8 +8,9 @@ from msgspec.structs import replace
 
 from harness import cli
 from harness.problems.catalogue import CATALOGUE
-from harness.spec.cell import Budget
-from harness.spec.initialisations import Zeros
+from harness.spec.base import from_toml
+from harness.spec.cell import Budget, Case
+from harness.spec.initialisations import Scaled, Zeros
 from harness.spec.toml import to_toml
 
 HEALTHY = ("digits-64-10-l2", "--backend", "numpy", "--out", "run")
@@ -100,3 +101,41 @@ def test_every_kind_is_listed_with_its_meaning_and_what_it_needs(gradgauge):
     assert rows["dead_units"]["needs"] == "dead (level standard)"
     assert rows["over_fitting"]["needs"] == "loss/validation (a validation part)"
     assert all(row["meaning"].endswith(".") for row in rows.values())
+
+
+def test_remedies_are_applied_and_the_best_is_a_file_that_is_healthy(tmp_path, gradgauge):
+    write(tmp_path, "ill", initialisation=Zeros())
+    line = ("diagnose", "ill.toml", "--backend", "numpy", "--out", "run", "--remedy")
+    code, table, told = gradgauge(*line)
+    assert code == 1, told  # of the run that was asked about
+    assert "before" in table
+    assert "initialisation (best)" in table
+    assert "best is initialisation: gradgauge diagnose run/best.toml" in told
+    case = from_toml(Case, (tmp_path / "run" / "best.toml").read_text())
+    assert case.problem.initialisation == Scaled("he", "normal")
+    assert case.name == "ill, initialisation"
+    assert "ill, initialisation" in (tmp_path / "run" / "report.md").read_text()
+    code, text, told = gradgauge(*line, "--format", "json")
+    (found,) = json.loads(text)["remedies"]
+    before, *after = found["outcomes"]
+    assert f"remedies: {len(after)} jobs ok ({len(after)} done before)" in told.replace("1 job ok (1", "1 jobs ok (1")
+    assert (before["remedy"], before["findings"][0]) == (None, "identical_units")
+    (best,) = [one for one in after if one["best"]]
+    assert (best["remedy"], best["findings"]) == ("initialisation", [])
+    assert best["training_loss"] < before["training_loss"]
+    code, _, told = gradgauge("diagnose", "run/best.toml", "--backend", "numpy", "--out", "cured")
+    assert code == 0, told
+
+
+def test_of_a_run_that_diverges_the_rate_is_lowered_and_what_diverges_again_is_never_the_best(tmp_path, gradgauge):
+    line = ("diagnose", "rosenbrock", "--optimizer", "sgd[lr=0.1]", "--steps", "60", "--backend", "numpy")
+    code, table, told = gradgauge(*line, "--out", "run", "--remedy", "--format", "json")
+    assert code == 1, told
+    (found,) = json.loads(table)["remedies"]
+    ends = {one["remedy"]: one for one in found["outcomes"]}
+    assert ends["rate_over_10"]["status"] == "diverged"
+    assert ends["rate_over_30"]["findings"] == []
+    (best,) = [one for one in found["outcomes"] if one["best"]]
+    assert best["status"] == "ok"
+    assert from_toml(Case, (tmp_path / "run" / "best.toml").read_text()).recipe.optimizer.lr < 0.01
+    assert "frozen" not in ends["rate_by_length"]["findings"]
