@@ -1,8 +1,9 @@
 """What is seen of a training step: its quantities, the row of numbers in which a backend gives them, how it is read.
 
 A backend reduces on its device and gives one row a step, in the order of ``Layout``: loss and penalty; each quantity of
-the tensors, for each parameter; each of the outputs, for each layer; the signals; how often each unit was not zero.
-Numbers of elements are counted there, and become shares here, where a count is exact.
+the tensors, for each parameter; each of the outputs, for each layer; the signals; how often each unit was not zero; at
+level full each layer's histogram. Numbers of elements are counted there, and become shares here, where a count is
+exact.
 """
 
 import math
@@ -53,6 +54,15 @@ OUTPUTS = (
 )
 SIGNAL = "signal_norm"  # ‖∂loss/∂y‖; NaN of layers before the first with parameters, which no step goes back to
 
+# Edges of the bins in which a layer's outputs are counted at level full: the same for all layers, runs and backends, so
+# that histograms can be added and laid side by side, and of any scale. Powers of two are exact in every precision. Bin
+# i has EDGES[i − 1] ≤ y < EDGES[i], the first all below −2¹⁶, the last all from 2¹⁶ on; what is exactly 0, and what is
+# not finite, are bins of their own behind them.
+_POWERS = tuple(2.0**power for power in range(-24, 17))
+EDGES = (*(-power for power in reversed(_POWERS)), 0.0, *_POWERS)
+BINS = len(EDGES) + 1  # as a backend counts them: with 0, and what is not finite put as 0, in that from 0 on
+FROM_ZERO = EDGES.index(0.0) + 1
+
 FLAT = 0.01  # share of the largest |φ'| below which an activation counts as saturated
 
 
@@ -64,6 +74,7 @@ class Observed(NamedTuple):
     tensors: Mapping[str, Floats]  # quantity → (steps, parameters)
     layers: Mapping[str, Floats]  # quantity of an output → (steps, layers); empty at level minimal
     active: Mapping[str, Floats]  # layer whose units can die → (steps, units): share of samples (and places) with y ≠ 0
+    histograms: Mapping[str, Floats]  # at level full: layer → (steps, BINS + 2), share of its outputs in each bin
 
 
 class Watched(NamedTuple):
@@ -86,10 +97,11 @@ class Layout:
         self.tensors = TENSORS[level]
         looks = level != "minimal" and isinstance(problem, Network)
         self.layers = tuple(watched(problem.model, task.inputs)) if looks and isinstance(problem, Network) else ()
+        self.bins = BINS if level == "full" else 0
         self.width = (
             2
             + len(self.tensors) * len(self.parameters)
-            + (len(OUTPUTS) + 1) * len(self.layers)
+            + (len(OUTPUTS) + 1 + self.bins) * len(self.layers)
             + sum(layer.units for layer in self.layers)
         )
 
@@ -97,8 +109,8 @@ class Layout:
         """What rows of so many samples each say; shape (steps, width)."""
         steps, parameters, layers = len(rows), len(self.parameters), len(self.layers)
         units = [layer.units for layer in self.layers]
-        counts = [1, 1, len(self.tensors) * parameters, len(OUTPUTS) * layers, layers, *units]
-        loss, penalty, tensors, outputs, signals, *active = np.split(
+        counts = [1, 1, len(self.tensors) * parameters, len(OUTPUTS) * layers, layers, *units, self.bins * layers]
+        loss, penalty, tensors, outputs, signals, *active, counted = np.split(
             np.asarray(rows, np.float64).reshape(steps, self.width), np.cumsum(counts)[:-1], axis=1
         )
         of_tensors = dict(zip(self.tensors, _planes(tensors, len(self.tensors), parameters), strict=True))
@@ -115,7 +127,16 @@ class Layout:
                 for layer, counted in zip(self.layers, active, strict=True)
                 if layer.units
             },
+            self._histograms(counted.reshape(steps, layers, self.bins), outputs, batch) if self.bins else {},
         )
+
+    def _histograms(self, counted: Floats, outputs: Floats, batch: int) -> dict[str, Floats]:
+        """Shares, with 0 and what is not finite apart."""
+        of_outputs = dict(zip(OUTPUTS, _planes(outputs, len(OUTPUTS), len(self.layers)), strict=True))
+        apart = np.stack([of_outputs["zeros"], of_outputs["nonfinite"]], axis=2)
+        every = np.concatenate([counted, apart], axis=2)
+        every[:, :, FROM_ZERO] -= apart.sum(axis=2)
+        return {layer.name: every[:, i] / (batch * layer.size) for i, layer in enumerate(self.layers)}
 
     def _of_layers(self, outputs: Floats, signals: Floats, batch: int) -> dict[str, Floats]:
         found = dict(zip(OUTPUTS, _planes(outputs, len(OUTPUTS), len(self.layers)), strict=True))

@@ -13,10 +13,10 @@ from jax import Array
 
 from backends.jax.layers import Arrays, Pass
 from backends.jax.objective import Objective, Running
-from harness.observation import Layout, Watched
+from harness.observation import BINS, EDGES, Layout, Watched
 
 Row = list[Array]  # pieces of a row, in its order
-Looked = dict[str, tuple[Array, Array]]  # by layer: numbers of its outputs; how often each unit was not 0
+Looked = dict[str, tuple[Array, Array, Array]]  # by layer: numbers of its outputs; how often each unit was not 0; bins
 
 
 @jax.custom_vjp
@@ -47,7 +47,7 @@ def differentiate(
         looked: Looked = {}
 
         def look(name: str, y: Array) -> Array:
-            looked[name] = _outputs(watched[name], jax.lax.stop_gradient(y))
+            looked[name] = _outputs(watched[name], jax.lax.stop_gradient(y), layout.bins)
             return tap(y, taps[name]) if name in taps else y
 
         total, (seen, running) = objective.penalised(w, x, y, at._replace(look=look if watched else None))
@@ -62,7 +62,8 @@ def differentiate(
     zero = jnp.zeros_like(seen["loss"])
     outputs = jnp.stack([looked[name][0] for name in watched], axis=1)
     back = jnp.stack([signals.get(name, zero) for name in watched])
-    return seen, running, g, [outputs.ravel(), back, *(looked[name][1] for name in watched)]
+    each = [looked[name][i] for i in (1, 2) for name in watched]
+    return seen, running, g, [outputs.ravel(), back, *each]
 
 
 def of_tensors(layout: Layout, g: Arrays, clipped: Arrays, w: tuple[Arrays, Arrays], last: Arrays | None) -> Row:
@@ -91,7 +92,7 @@ def of_tensors(layout: Layout, g: Arrays, clipped: Arrays, w: tuple[Arrays, Arra
     ]
 
 
-def _outputs(layer: Watched, y: Array) -> tuple[Array, Array]:
+def _outputs(layer: Watched, y: Array, bins: int) -> tuple[Array, Array, Array]:
     low, high = layer.bounds or (-jnp.inf, jnp.inf)
     found = [
         jnp.mean(y),
@@ -102,7 +103,14 @@ def _outputs(layer: Watched, y: Array) -> tuple[Array, Array]:
     ]
     units = y.reshape(-1, max(layer.units, 1))
     active = jnp.sum(units != 0, axis=0).astype(y.dtype) if layer.units else jnp.zeros_like(y, shape=(0,))
-    return jnp.stack([one.astype(y.dtype) for one in found]), active
+    counted = _histogram(y) if bins else jnp.zeros_like(y, shape=(0,))
+    return jnp.stack([one.astype(y.dtype) for one in found]), active, counted
+
+
+def _histogram(y: Array) -> Array:
+    flat = jnp.where(jnp.isfinite(y) & (y != 0), y, 0.0).ravel()  # of −0 a sort makes less than 0
+    bins = jnp.searchsorted(jnp.asarray(EDGES, y.dtype), flat, side="right")
+    return jnp.bincount(bins, length=BINS).astype(y.dtype)
 
 
 def scale(v: Array) -> Array:

@@ -13,7 +13,7 @@ import numpy as np
 
 from backends.numpy.flat import Array, Flat, on_host
 from backends.numpy.tape import Pair, Tape, Tapes
-from harness.observation import OUTPUTS, Layout, Watched
+from harness.observation import BINS, EDGES, OUTPUTS, Layout, Watched
 from harness.spec.job import Level
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ class Observer:
         for layer in layout.layers:
             self.active[layer.name] = self.row[last : last + layer.units]
             last += layer.units
+        self.counted = self.row[last:].reshape(layers, layout.bins)
+        self.edges = np.array(EDGES, like=trainer.device.like)
         self.on = trainer.bound(batch, True, self._look) if layout.layers else trainer.objective(batch)
 
     def step(self, row: Array) -> Array:
@@ -103,6 +105,9 @@ class Observer:
         out[4, i] = y.size - np.count_nonzero(np.isfinite(y))
         if layer.units:
             self.active[layer.name][...] = np.count_nonzero(y.reshape(-1, layer.units), 0)
+        if self.layout.bins:
+            finite = np.where(np.isfinite(y), y, 0.0)
+            self.counted[i] = np.bincount(np.searchsorted(self.edges, finite, side="right"), minlength=BINS)
 
     def _signal(self, i: int, delta: Array) -> None:
         d = delta.astype(np.float64).reshape(-1)

@@ -4,7 +4,7 @@ import numpy as np
 
 from backends.reference.clips import norm
 from harness.backend import Floats
-from harness.observation import Watched
+from harness.observation import EDGES, Watched
 
 
 def of_tensor(g: Floats, clipped: Floats, before: Floats, after: Floats, last: Floats | None) -> list[float]:
@@ -39,3 +39,10 @@ def active(layer: Watched, y: Floats) -> Floats:
     if not layer.units:
         return np.zeros(0)
     return np.asarray(np.sum(y.reshape(-1, layer.units) != 0, axis=0, dtype=np.float64))
+
+
+def histogram(y: Floats) -> Floats:
+    """How many outputs each bin has; those that are not finite count as 0."""
+    y = np.where(np.isfinite(y), y, 0.0)
+    bins = zip((-np.inf, *EDGES), (*EDGES, np.inf), strict=True)
+    return np.array([np.sum((low <= y) & (y < high)) for low, high in bins], dtype=np.float64)

@@ -87,7 +87,8 @@ class ReferenceTrainer:
         looked = [observation.of_output(watched, outputs[watched.name]) for watched in layout.layers]
         active = [observation.active(watched, outputs[watched.name]) for watched in layout.layers]
         back = [norm(signals[watched.name]) for watched in layout.layers]
-        return np.concatenate([np.transpose(looked).ravel(), back, *active])
+        counted = [observation.histogram(outputs[watched.name]) for watched in layout.layers if layout.bins]
+        return np.concatenate([np.transpose(looked).ravel(), back, *active, *counted])
 
     def _update(self, step: Step) -> None:
         self.t += 1

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import tensorflow as tf
 
 from backends.tensorflow import modes
-from harness.observation import Layout, Watched
+from harness.observation import BINS, EDGES, Layout, Watched
 from harness.spec.job import Level
 
 if TYPE_CHECKING:
@@ -84,7 +84,8 @@ class Observer:
             for name, layer in self.watched.items()
             if layer.units
         ]
-        return [tf.reshape(table, [-1]), tf.stack(back), *active]
+        counted = [_histogram(y) for y in doubles.values()] if self.layout.bins else []
+        return [tf.reshape(table, [-1]), tf.stack(back), *active, *counted]
 
 
 def _moved(
@@ -119,6 +120,12 @@ def _of_output(layer: Watched, y: tf.Tensor) -> tf.Tensor:
             _count(~tf.math.is_finite(y)),
         ]
     )
+
+
+def _histogram(y: tf.Tensor) -> tf.Tensor:
+    flat = tf.reshape(tf.where(tf.math.is_finite(y), y, tf.zeros_like(y)), [-1])
+    bins = tf.searchsorted(tf.constant(EDGES, DOUBLE), flat, side="right")
+    return tf.math.unsorted_segment_sum(tf.ones_like(flat), bins, BINS)  # which XLA compiles too
 
 
 def _norm(v: tf.Tensor) -> tf.Tensor:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from harness.observation import Layout, Watched
+from harness.observation import BINS, EDGES, Layout, Watched
 from harness.spec.job import Level
 
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ class Observer:
         self.outputs: dict[str, Tensor] = {}
         self.signals: dict[str, Tensor] = {}
         self.active: dict[str, Tensor] = {}
+        self.counted: dict[str, Tensor] = {}
+        self.edges = torch.tensor(EDGES, dtype=DOUBLE, device=trainer.device)
 
     def step(self, row: Tensor) -> Tensor:
         """Make one step on these samples; the row of what was seen."""
@@ -81,8 +83,9 @@ class Observer:
             torch.stack([self.outputs[layer.name] for layer in self.layout.layers], dim=1).flatten(),
             torch.stack([self.signals.get(layer.name, self.zero) for layer in self.layout.layers]),
             *(self.active[layer.name] for layer in self.layout.layers if layer.units),
+            *(self.counted[layer.name] for layer in self.layout.layers if self.layout.bins),
         ]
-        for seen in (self.outputs, self.signals, self.active):
+        for seen in (self.outputs, self.signals, self.active, self.counted):
             seen.clear()
         return found
 
@@ -104,6 +107,8 @@ class Observer:
             self.outputs[layer.name] = self._of_output(layer, y.detach().double())
             if layer.units:
                 self.active[layer.name] = torch.count_nonzero(y.reshape(-1, layer.units), dim=0).double()
+            if self.layout.bins:
+                self.counted[layer.name] = self._histogram(y.detach().double().flatten())
         if y.requires_grad:
             y.register_hook(partial(self._back, layer.name))  # type: ignore[no-untyped-call]
         return y if same else None
@@ -116,6 +121,10 @@ class Observer:
             low, high = layer.bounds
             saturated = torch.count_nonzero(torch.logical_or(y < low, y > high)).double()
         return torch.stack([y.mean(), norm, y.numel() - zeros.double(), saturated, nonfinite])
+
+    def _histogram(self, y: Tensor) -> Tensor:
+        bins = torch.bucketize(torch.where(torch.isfinite(y), y, self.zero), self.edges, right=True)
+        return torch.bincount(bins, minlength=BINS).double()
 
     def _all_finite(self, norms: Tensor) -> bool:
         """Whether that is known: a finite norm has finite numbers. On a GPU nobody waits to ask."""

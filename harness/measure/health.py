@@ -19,6 +19,7 @@ from harness.spec.job import Health
 from harness.spec.problem import Network
 from harness.spec.recipe import Clip, GlobalNorm, NoClip, PerTensor
 
+OF_NAMES = ("tensors", "layers", "active", "histograms")  # in ``Observed``, by the name of a quantity or layer
 BLOCK = 64  # steps made before anybody looks whether their losses are finite
 ADDING_UP = ("gradient_norm", "clipped_norm", "update_norm", "weight_norm")  # of all tensors: √Σ of their squares
 
@@ -32,7 +33,8 @@ def measure(run: Run, what: Health) -> Outcome:
     each window, of each layer: ``mean``, ``spread``, ``zeros`` and ``saturated`` over all its batches, and how many
     units are ``dead``: 0 for every sample and place of them; a window that is not full says nothing. At the evaluations
     ``loss/PART`` and ``metric/PART``, and of layers with units how many are ``identical`` to another. At level full
-    those of ``measure.curvature``.
+    those of ``measure.curvature``, and with the others of a window ``histogram``: the share of each layer's outputs in
+    each bin of ``harness.observation``.
     """
     layout = Layout(run.task, what.level)
     _refuse_too_large_a_window(run, what, layout)
@@ -161,7 +163,7 @@ class Observing:
             return {name: np.concatenate([one[name] for one in each])[kept] for name in each[0]}
 
         loss, penalty = (np.concatenate([getattr(seen, of) for seen in self.seen])[kept] for of in ("loss", "penalty"))
-        return at[kept], Observed(loss, penalty, joined("tensors"), joined("layers"), joined("active"))
+        return at[kept], Observed(loss, penalty, *(joined(of) for of in OF_NAMES))
 
 
 def of_tensors(at: Integers, seen: Observed, layout: Layout, run: Run) -> list[Series]:
@@ -220,4 +222,7 @@ def of_layers(at: Integers, seen: Observed, layout: Layout, window: int, batch: 
         if layer.units:
             active = seen.active[layer.name][: full * window].reshape(full, window, layer.units)
             found.append(series("dead", (active == 0).all(axis=1).sum(axis=1), ends, layer.name))
+        if layer.name in seen.histograms:
+            shares = seen.histograms[layer.name][: full * window].reshape(full, window, -1).mean(axis=1)
+            found += [series("histogram", row, end, layer.name) for row, end in zip(shares, ends, strict=True)]
     return found

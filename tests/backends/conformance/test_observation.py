@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from harness.measure.agreement import NUDGES, neighbour
-from harness.observation import OUTPUTS, SIGNAL, STANDARD, watched
+from harness.observation import BINS, EDGES, OUTPUTS, SIGNAL, STANDARD, watched
 from harness.problems import task as tasks
 from harness.spec.activations import Elu, LeakyRelu, Linear, Relu, Selu, Sigmoid, Softplus, Tanh
 from harness.spec.architecture import without_gradient
@@ -201,6 +201,45 @@ def test_minimal_is_the_first_of_standard_and_what_train_gives(make):
         assert few.tensors[name] == pytest.approx(many.tensors[name], rel=1e-12)
     assert few.tensors["gradient_norm"] == pytest.approx(steps.norms, rel=1e-12)
     assert few.penalty == pytest.approx(steps.penalty, rel=1e-12)
+
+
+@pytest.mark.parametrize("network", ["perceptron", "convolution", "recurrent", "transformer", "residuals"])
+def test_full_is_standard_and_histograms(make, network):
+    cell = (NETWORKS[network], PLAIN, Budget(steps=2, batch=16))
+    (whole, _, order), (standard, _, _), (theirs, _, _) = make(*cell), make(*cell), make(*cell, on="reference")
+    full, less, expected = (
+        trainer.observe(order, level) for trainer, level in ((whole, "full"), (standard, "standard"), (theirs, "full"))
+    )
+    assert less.histograms == {}
+    for of in ("tensors", "layers", "active"):
+        for name, values in getattr(less, of).items():
+            np.testing.assert_allclose(getattr(full, of)[name], values, rtol=1e-9, atol=1e-12, err_msg=name)
+    layers = list(watched(cell[0].model, tasks.make(cell[0]).inputs))
+    moved_by_rounding = network == "convolution"  # a bias before a batch norm, in the first step
+    assert list(full.histograms) == [layer.name for layer in layers]
+    for i, layer in enumerate(layers):
+        shares = full.histograms[layer.name]
+        assert shares.shape == (2, BINS + 2)
+        assert (shares >= 0).all()
+        assert shares.sum(axis=1) == pytest.approx([1, 1], rel=1e-12)
+        assert shares[:, -2] == pytest.approx(full.layers["zeros"][:, i])
+        # What lies on an edge but for rounding may be counted on its other side.
+        off = np.abs(np.cumsum(shares - expected.histograms[layer.name], axis=1)).max(axis=1)
+        assert (off[: 1 if moved_by_rounding else 2] < 1.5 / (16 * layer.size)).all(), layer.name
+
+
+def test_each_number_is_in_its_bin(make):
+    """Of an identity, whose outputs are the data: all edges, what is beyond them, and between; −0 is 0."""
+    problem = Network(DataSet("iris", scaling="none"), (Linear(), Dense(3)), CrossEntropy())
+    trainer, start, order = make(problem, Recipe(SGD(0.1)), Budget(steps=1, batch=16))
+    x = tasks.make(problem).parts["training"].x[order[0]]
+    seen = trainer.observe(order, "full").histograms["linear1"][0] * x.size
+    bins = np.histogram(x, [-np.inf, *EDGES, np.inf])[0]
+    assert seen[:BINS].tolist() == bins.tolist()
+    assert {1.0, 0.5, 4.0} & set(x.ravel())  # some lie on edges
+    trainer.reset({"dense1.weight": -np.abs(start["dense1.weight"]) * 2.0**20, "dense1.bias": np.array([0, 0, np.nan])})
+    seen = trainer.observe(order, "full").histograms["dense1"][0] * 48
+    assert (seen[0], seen[-2], seen[-1], seen.sum()) == (32, 0, 16, 48)
 
 
 def test_one_block_is_its_steps_one_by_one(make):

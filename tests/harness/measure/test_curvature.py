@@ -9,6 +9,7 @@ from harness.health.noise import estimate
 from harness.measure import convergence, curvature, health
 from harness.measure.run import Builder
 from harness.measure.series import table
+from harness.observation import EDGES
 from harness.problems import task as tasks
 from harness.spec.activations import Relu, Tanh
 from harness.spec.cell import Budget, Cell
@@ -148,6 +149,18 @@ def test_all_backends_find_the_same(train):
     theirs = table(health.measure(other.open(cell, run.task, run.start), FULL).series)
     for name in ("sharpness", "sharpness_residual", "overshoot", "noise_small", "noise_large"):
         assert values(found, name) == pytest.approx(values(theirs, name), rel=1e-6), name
+
+
+def test_histograms_are_of_windows(train):
+    found, run = train(Recipe(SGD(1e-12)), steps=6, what=Health(level="full", every=1, window=3))
+    x = run.task.parts["training"].x
+    for window, rows in enumerate(np.split(run.order, 2)):
+        z = x[rows.ravel()] @ run.start["dense1.weight"] + run.start["dense1.bias"]
+        shares = found[
+            (found["series"] == "histogram") & (found["tensor"] == "dense1") & (found["step"] == 3 * window + 2)
+        ].sort_values("index")
+        expected = np.histogram(z, [-np.inf, *EDGES, np.inf])[0] / z.size
+        assert shares["value"].to_numpy() == pytest.approx([*expected, 0, 0], abs=1e-12)
 
 
 def test_what_is_not_finite_ends_it_and_is_seen(train):
