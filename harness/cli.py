@@ -214,7 +214,7 @@ def diagnose(
     seeds: Annotated[int | None, typer.Option(min=1)] = None,
     steps: Annotated[int | None, typer.Option(min=1)] = None,
     epochs: Annotated[int | None, typer.Option(min=1)] = None,
-    level: Annotated[str | None, typer.Option(help="what is observed of a step: minimal or standard")] = None,
+    level: Annotated[str | None, typer.Option(help="what is observed of a step: minimal, standard or full")] = None,
     every: Annotated[int | None, typer.Option(min=1, help="observe one step in so many")] = None,
     window: Annotated[int | None, typer.Option(min=1, help="observed batches over which units count as dead")] = None,
     threads: Threads = DEFAULT_THREADS,
