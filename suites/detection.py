@@ -18,14 +18,14 @@ from rich.console import Console
 from harness import running
 from harness.environment import fingerprint
 from harness.execute.local import Settings
-from harness.findings.diagnose import diagnose
+from harness.findings.diagnose import diagnosed
 from harness.findings.finding import KINDS
 from harness.findings.seen import Seen
 from harness.judge.power import Rate, rate
 from harness.spec.base import key
 from harness.spec.cell import Cell
 from harness.spec.job import Health, Job
-from harness.store import Record, Store
+from harness.store import Store
 from harness.study import Selection
 from suites import rules
 from suites.labelled.outcome import harmed, trained
@@ -43,7 +43,7 @@ class Alarm(NamedTuple):
     step: int
 
 
-Detector = Callable[[Record], Alarm | None]
+Detector = Callable[[Seen], Alarm | None]
 
 
 class Verdict(NamedTuple):
@@ -56,15 +56,15 @@ class Verdict(NamedTuple):
     alarms: dict[str, Alarm | None]  # detector → what it says
 
 
-def ours(record: Record) -> Alarm | None:
+def ours(seen: Seen) -> Alarm | None:
     """The first finding that says that something is wrong."""
-    first = next((finding for finding in diagnose(record).findings if finding.alarms), None)
+    first = next((finding for finding in diagnosed(seen).findings if finding.alarms), None)
     return None if first is None else Alarm(first.kind, first.layer, first.step)
 
 
 DETECTORS: dict[str, Detector] = {
     "gradgauge": ours,
-    **{name: lambda record, rule=rule: _of_rule(rule(Seen(record))) for name, rule in rules.RULES.items()},  # type: ignore[misc]
+    **{name: lambda seen, rule=rule: _of_rule(rule(seen)) for name, rule in rules.RULES.items()},  # type: ignore[misc]
 }
 
 
@@ -89,14 +89,13 @@ def jobs(drawn: Iterable[Pair]) -> list[Job]:
 def judged(folder: Path, index: int, pair: Pair) -> list[Verdict]:
     """The two runs of a pair; none where it does not count."""
     store = Store.open(folder)
-    records = [store.read(key(one)) for one in jobs([pair])]
-    *twins, faulty = [Seen(record) for record in records]
+    *twins, faulty = [Seen(store.read(key(one))) for one in jobs([pair])]
     if not trained(twins[0]) or not harmed(faulty, twins, pair.label):
         return []
     window = pair.measure.every * pair.measure.window
     return [
-        Verdict(index, pair.healthy.family, label, window, {n: detect(record) for n, detect in DETECTORS.items()})
-        for record, label in ((records[0], None), (records[-1], pair.label))
+        Verdict(index, pair.healthy.family, label, window, {n: detect(seen) for n, detect in DETECTORS.items()})
+        for seen, label in ((twins[0], None), (faulty, pair.label))
     ]
 
 
@@ -163,6 +162,18 @@ def _share(one: Rate) -> str:
     return f"{one.events}/{one.trials} = {one.value:.2f} [{one.low:.2f}, {one.high:.2f}]" if one.trials else ""
 
 
+def trust(verdicts: list[Verdict]) -> str:
+    """In Markdown: of the alarms that come first, how many are of a kind, and how many of these are right."""
+    lines = ["| says first | right | of |", "|---" * 3 + "|"]
+    for kind in KINDS:
+        said = [v.label for v in verdicts if (first := v.alarms["gradgauge"]) is not None and first.kind == kind]
+        if said:
+            lines.append(
+                f"| {kind} | {sum(label is not None and label.kind == kind for label in said)} | {len(said)} |"
+            )
+    return "\n".join(lines)
+
+
 def confusions(verdicts: list[Verdict], drawn: list[Pair]) -> Iterator[str]:
     """A line for each run that was judged wrongly."""
     for v in verdicts:
@@ -203,6 +214,8 @@ def main() -> None:
     counted = sum(v.label is not None for v in verdicts)
     print(f"{asked.part}: {len(drawn)} pairs drawn, {counted} count: the twin trains, and the fault costs something\n")
     print(table(verdicts))
+    print()
+    print(trust(verdicts))
     if asked.confusions:
         print()
         print("\n".join(confusions(verdicts, drawn)))

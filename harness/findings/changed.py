@@ -37,7 +37,6 @@ def judge(seen: Seen) -> Iterator[Finding]:
                     change.before + change.allowed,
                 ),
             ),
-            1.0,
         )
 
 

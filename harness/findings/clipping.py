@@ -29,7 +29,6 @@ def judge(seen: Seen) -> Iterator[Finding]:
             0,
             f"no gradient of {len(bound)} was clipped: without the clip the run is the same",
             (Evidence("share of steps on which the clip bound", 0.0, math.nan, 0.0, 1.0),),
-            1.0,
         )
     elif share >= ALWAYS:
         left = float(np.median(seen.track("clipped_norm").values / seen.track("gradient_norm").values))
@@ -46,5 +45,4 @@ def judge(seen: Seen) -> Iterator[Finding]:
                 Evidence("share of steps on which the clip bound", share, math.nan, -np.inf, ALWAYS),
                 Evidence("‖g'‖/‖g‖, median", left, 1.0, SHRINKS, np.inf),
             ),
-            1.0,
         )

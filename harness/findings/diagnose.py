@@ -6,8 +6,10 @@ import numpy as np
 from msgspec.structs import replace
 
 from harness.findings import changed, clipping, fitting, noise, non_finite, remedies, signals, steps, units
+from harness.findings.confidence import confidence
 from harness.findings.finding import SEVERITIES, Diagnosis, Finding, Kind, Unjudged
 from harness.findings.seen import Seen
+from harness.spec.job import LEVELS, Level
 from harness.store import Record
 
 JUDGES: tuple[Callable[[Seen], Iterator[Finding]], ...] = (
@@ -39,7 +41,7 @@ CAUSES: tuple[Kind, ...] = (
     "clip_never_binds",
 )
 # Series without which a kind cannot be judged, and the level that gives them.
-NEEDS: Mapping[Kind, tuple[str, str]] = {
+NEEDS: Mapping[Kind, tuple[str, Level]] = {
     "vanishing": ("signal_norm", "standard"),
     "exploding": ("signal_norm", "standard"),
     "dead_units": ("dead", "standard"),
@@ -48,19 +50,25 @@ NEEDS: Mapping[Kind, tuple[str, str]] = {
     "poor_initialisation": ("weight_norm", "standard"),
     "step_too_small": ("update_ratio", "standard"),
     "lost_in_noise": ("noise_small", "full"),
-    "over_fitting": ("loss/validation", "a validation part"),
 }
 
 
 def diagnose(record: Record) -> Diagnosis:
     """The findings of one record of a ``Health`` measurement: what is wrong first, in the order of its steps."""
-    seen = Seen(record)
+    return diagnosed(Seen(record))
+
+
+def diagnosed(seen: Seen) -> Diagnosis:
+    """The same of a record that has been read."""
     with np.errstate(all="ignore"):
         found = [finding for judge in JUDGES for finding in judge(seen)]
     changed_later = any(finding.step > 0 for finding in changed.judge(seen))
     ordered = sorted(_once(found), key=lambda finding: _order(finding, changed_later))
-    helped = tuple(replace(finding, remedies=remedies.names(seen, finding)) for finding in ordered)
-    return Diagnosis(helped, tuple(_unjudged(seen)))
+    whole = (
+        replace(finding, confidence=confidence(finding.kind), remedies=remedies.names(seen, finding))
+        for finding in ordered
+    )
+    return Diagnosis(tuple(whole), tuple(_unjudged(seen)))
 
 
 def _order(finding: Finding, changed_later: bool = False) -> tuple[bool, bool, int, int, int]:
@@ -80,8 +88,10 @@ def _once(found: list[Finding]) -> list[Finding]:
 
 
 def _unjudged(seen: Seen) -> Iterator[Unjudged]:
+    """Kinds whose series are missing because of the level; where there is nothing of the sort, nothing is missing."""
     names = {name for name, _ in seen.tracks}
     for kind, (series, level) in NEEDS.items():
-        if series not in names:
-            needed = f"level {level}" if level in ("standard", "full") else level
-            yield Unjudged(kind, f"needs {series.replace('_', ' ')} of {needed}")
+        if series not in names and LEVELS.index(seen.measure.level) < LEVELS.index(level):
+            yield Unjudged(kind, f"needs {series.replace('_', ' ')} of level {level}")
+    if "loss/validation" not in names:
+        yield Unjudged("over_fitting", "needs a validation part")

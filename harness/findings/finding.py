@@ -1,5 +1,6 @@
 """What a diagnosis says: a finding, with its evidence beside what theory expects; and what could not be judged."""
 
+import math
 from typing import Literal, get_args
 
 import msgspec
@@ -46,7 +47,7 @@ class Finding(msgspec.Struct, frozen=True):
     step: int  # the first observed step at which it is so
     why: str  # a sentence
     evidence: tuple[Evidence, ...]
-    confidence: float  # that it is not chance: 1 − the probability of evidence so far out without a fault, 0 … 1
+    confidence: float = math.nan  # the share of such alarms that were right (``harness.findings.confidence``), 0 … 1
     remedies: tuple[str, ...] = ()  # names in ``harness.findings.remedies``, the likeliest first
 
     @property

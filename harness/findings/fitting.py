@@ -49,7 +49,6 @@ def _over_fitting(seen: Seen) -> Iterator[Finding]:
                 ),
                 Evidence("validation loss at the end over its least", rose, 1.0, -np.inf, ROSE),
             ),
-            1.0,
         )
 
 
@@ -75,5 +74,4 @@ def _penalty(seen: Seen) -> Iterator[Finding]:
                 Evidence("penalty over loss, median of the second half", lasting, math.nan, -np.inf, DOMINATES),
                 Evidence("‖w‖ at its least over the start", shrank, math.nan, SHRUNK, np.inf),
             ),
-            1.0,
         )

@@ -34,7 +34,9 @@ def rows() -> list[dict[str, str]]:
 
 
 def _needs(kind: Kind) -> str:
+    if kind == "over_fitting":
+        return "a validation part (any level)"
     if kind not in NEEDS:
         return "losses and norms (any level)"
     series, level = NEEDS[kind]
-    return f"{series.replace('_', ' ')} ({level if '/' in series else f'level {level}'})"
+    return f"{series.replace('_', ' ')} (level {level})"

@@ -37,5 +37,4 @@ def judge(seen: Seen) -> Iterator[Finding]:
                     np.inf,
                 ),
             ),
-            1.0,
         )

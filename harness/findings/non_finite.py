@@ -28,7 +28,7 @@ def judge(seen: Seen) -> Iterator[Finding]:
         found = _in_step(seen, step)
         if found is not None:
             evidence = Evidence(found.quantity, found.seen, 0.0, -np.inf, 0.0)
-            yield Finding("non_finite", "failure", found.layer, step, found.why, (evidence,), 1.0)
+            yield Finding("non_finite", "failure", found.layer, step, found.why, (evidence,))
             return
 
 

@@ -67,7 +67,7 @@ def _through_depth(seen: Seen) -> Iterator[Finding]:
     def found(kind: Kind, layer: str, at: str, why: str) -> Finding:
         quantity = f"ln ‖∂L/∂{at}‖² over ‖∂L/∂outputs‖² at the start"
         evidence = Evidence(quantity, profile[at], theory.get(at, math.nan), -VANISHED, EXPLODED)
-        return Finding(kind, _severity(seen), layer, 0, why, (evidence, _harm(seen)), 1.0)
+        return Finding(kind, _severity(seen), layer, 0, why, (evidence, _harm(seen)))
 
     if max(-profile[low], profile[high], abs(size)) > VANISHED and (cure := _cure(seen, theory)):
         large = size > 0 or profile[high] > -profile[low]
@@ -150,8 +150,8 @@ def _through_time(seen: Seen) -> Iterator[Finding]:
         if most < -VANISHED:
             evidence = Evidence(f"ln ‖∂h_T/∂h_0‖² over {times} steps, at most", most, 0.0, -VANISHED, math.inf)
             why = f"its recurrent matrix leaves at most {math.exp(most / 2 / times):.2g} of what comes back a step"
-            yield Finding("vanishing", _severity(seen), place.name, 0, why, (evidence, _harm(seen)), 1.0)
+            yield Finding("vanishing", _severity(seen), place.name, 0, why, (evidence, _harm(seen)))
         elif carried > EXPLODED:
             evidence = Evidence(f"ln ρ(U)²ᵀ over {times} steps", carried, 0.0, -math.inf, EXPLODED)
             why = f"its recurrent matrix has the spectral radius {radius:.2g}: what it carries grows until it saturates"
-            yield Finding("exploding", _severity(seen), place.name, 0, why, (evidence, _harm(seen)), 1.0)
+            yield Finding("exploding", _severity(seen), place.name, 0, why, (evidence, _harm(seen)))

@@ -69,7 +69,6 @@ def _changed_rate(seen: Seen) -> Iterator[Finding]:
             at,
             f"steps become {math.exp(abs(least[i])):.2g} times {'longer' if up else 'shorter'}, which no schedule says",
             (Evidence(quantity, float(least[i]), 0.0, -TIMES, TIMES),),
-            1.0,
         )
         return
 
@@ -104,7 +103,6 @@ def _frozen(seen: Seen) -> Iterator[Finding]:
         f"{share:.0%} of {name} stay as they are: their steps are below half a unit in the last place of "
         f"{seen.cell.precision}",
         (Evidence("share of weights that their own step leaves as they are", share, 0.0, -np.inf, FROZEN),),
-        1.0,
     )
 
 
@@ -144,7 +142,7 @@ def _too_large(seen: Seen) -> Iterator[Finding]:
         why = f"the first steps are {share:.2g} times as long as the weights, and little is learned"
     else:
         return
-    yield Finding("step_too_large", "failure" if ended else "warning", "", at, why, (evidence,), 1.0)
+    yield Finding("step_too_large", "failure" if ended else "warning", "", at, why, (evidence,))
 
 
 def _too_small(seen: Seen) -> Iterator[Finding]:
@@ -172,5 +170,4 @@ def _too_small(seen: Seen) -> Iterator[Finding]:
             Evidence("share of the loss's fall in the last fifth", falling, 0.0, -np.inf, FALLS),
             Evidence("cosine of gradients that follow each other, late", straight, 0.0, -np.inf, STRAIGHT),
         ),
-        1.0,
     )

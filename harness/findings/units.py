@@ -45,7 +45,6 @@ def _dead(seen: Seen, layer: str) -> Iterator[Finding]:
         at,
         f"{share:.0%} of its {units} units give 0 for every sample of each window of {seen.measure.window} batches",
         (Evidence("share of units that are dead", share, _born_dead(seen), -np.inf, least),),
-        1.0,
     )
 
 
@@ -72,7 +71,6 @@ def _saturated(seen: Seen, layer: str) -> Iterator[Finding]:
         at,
         f"{share:.0%} of its outputs lie where the slope is below a hundredth of its largest",
         (Evidence("share of outputs that are saturated", share, np.nan, -np.inf, SATURATED),),
-        1.0,
     )
 
 
@@ -113,7 +111,6 @@ def _copies(seen: Seen) -> Iterator[Finding]:
             at,
             f"{share:.0%} of its {units} units are copies of each other, and no step has told them apart",
             (Evidence("share of units that equal another to the last bit", share, 0.0, -np.inf, COPIES),),
-            1.0,
         )
 
 

@@ -1,6 +1,6 @@
 """Job = cell × what is measured × environment: what one record answers."""
 
-from typing import Literal
+from typing import Literal, get_args
 
 from harness.errors import InvalidInput
 from harness.spec.base import Count, Index, Piece, Positive, Spec
@@ -11,6 +11,7 @@ from harness.spec.recipe import NoClip, NoPenalty, Recipe
 # What is observed of a step: losses and norms; or updates, precision, activations and signals as well; or the loss's
 # curvature and the gradient's noise beside them.
 Level = Literal["minimal", "standard", "full"]
+LEVELS: tuple[Level, ...] = get_args(Level)
 Status = Literal["ok", "diverged", "failed", "timeout", "unsupported"]
 FINAL: frozenset[Status] = frozenset(("ok", "diverged", "unsupported"))  # the others run again with --retry
 
