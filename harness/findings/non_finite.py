@@ -33,7 +33,7 @@ def judge(seen: Seen) -> Iterator[Finding]:
 
 
 def _in_step(seen: Seen, step: int) -> Where | None:
-    for way in (_forward, _back, _update):
+    for way in (_weights, _forward, _back, _update):
         found = way(seen, step)
         if found is not None:
             return found
@@ -48,8 +48,17 @@ def _at(seen: Seen, series: str, tensor: str, step: int, otherwise: float) -> fl
     return float(found[0]) if found.size else otherwise
 
 
+def _weights(seen: Seen, step: int) -> Where | None:
+    """A parameter that is not finite before the step begins: gates and softmaxes may make finite outputs of it."""
+    for name in seen.task.parameters:
+        norm = _at(seen, "weight_norm", name, step, 0.0)
+        if not np.isfinite(norm):
+            return Where(name.rpartition(".")[0], f"on the way forward: {name} itself is not finite", f"‖{name}‖", norm)
+    return None
+
+
 def _forward(seen: Seen, step: int) -> Where | None:
-    """The first layer whose outputs are not all finite, and whether its own parameters are."""
+    """The first layer whose outputs are not all finite, though all parameters are."""
     counts = {place.name: _at(seen, "nonfinite", place.name, step, 0.0) for place in seen.places}
     bad = [place for place in seen.places if counts[place.name] > 0]
     # What a residual gives is made after what is inside it.
@@ -61,11 +70,7 @@ def _forward(seen: Seen, step: int) -> Where | None:
     if not inner:
         return None
     name = inner[0].name
-    own = [p for p in seen.task.parameters if p.rpartition(".")[0] == name]
-    broken = [p for p in own if not np.isfinite(_at(seen, "weight_norm", p, step, 0.0))]
-    if broken:
-        why = f"on the way forward: {broken[0]} itself is not finite"
-    elif name == seen.places[0].name and not np.isfinite(seen.task.parts["training"].x).all():
+    if name == seen.places[0].name and not np.isfinite(seen.task.parts["training"].x).all():
         why = "on the way forward: the data is not finite"
     else:
         why = "on the way forward: its inputs and parameters are finite, its outputs are not"

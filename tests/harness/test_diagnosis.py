@@ -99,7 +99,7 @@ def test_every_kind_is_listed_with_its_meaning_and_what_it_needs(gradgauge):
     assert code == 0
     assert len(rows) == 15
     assert rows["dead_units"]["needs"] == "dead (level standard)"
-    assert rows["over_fitting"]["needs"] == "loss/validation (a validation part)"
+    assert rows["over_fitting"]["needs"] == "a validation part (any level)"
     assert all(row["meaning"].endswith(".") for row in rows.values())
 
 
