@@ -130,7 +130,7 @@ def _cure(seen: Seen, theory: dict[str, float]) -> str | None:
 
 def _spelt(initialisation: Initialisation) -> str:
     scheme = getattr(initialisation, "scheme", "")
-    return f"{scheme or initialisation.spelling()}'s"
+    return {"he": "He's", "glorot": "Glorot's", "lecun": "LeCun's"}.get(scheme, initialisation.spelling())
 
 
 def _through_time(seen: Seen) -> Iterator[Finding]:

@@ -13,8 +13,8 @@ from harness.report.material import Material
 from harness.report.section import Figure, Section, Table
 
 LEAD = (
-    "Observed steps are the training steps themselves. What is found is judged by theory, by the precision and by "
-    "sampling error, never by a fixed number: each finding stands beside what was expected."
+    "Observed steps are the training steps themselves. What is found is judged beside what theory, precision and "
+    "sampling error allow: what was observed stands beside what was expected, and beyond which number it alarms."
 )
 
 

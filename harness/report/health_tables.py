@@ -1,5 +1,6 @@
 """Tables on health: who stays healthy, what was found with its evidence, what was not observed."""
 
+import math
 from collections.abc import Iterable, Sequence
 
 import pandas as pd
@@ -60,8 +61,9 @@ def _findings(material: Material, name: str, title: str, found: Sequence[tuple[C
         [Column(head, numeric=head in NUMERIC, wide=head in WIDE) for head in HEADS],
         [_finding(case, one) for case, one in found],
         pd.DataFrame([row for case, one in found for run, _ in one.found for row in _long(material, case, one, run)]),
-        note="The number is that of the rings in the maps of its problem and recipe. Confidence: 1 less the "
-        "probability that a healthy run looks so. Numbers are those of the first backend that found it.",
+        note="The number is that of the rings in the maps of its problem and recipe. Confidence: how often a "
+        "finding of this kind was right on runs of which it is known. Numbers are those of the first backend that "
+        "found it.",
         folded=folded,
     )
 
@@ -136,7 +138,9 @@ def _finding(case: Case, one: Numbered) -> list[Entry]:
         Entry(finding.layer or "the run", mark="name"),
         Entry(str(first) if first == last else f"{first}–{last}", order=first),
         Entry(finding.why, "; ".join(map(evidence_words, finding.evidence)), mark="prose stacked"),
-        Entry(confidence_words(finding.confidence), order=finding.confidence),
+        Entry(
+            confidence_words(finding.confidence), order=-1.0 if math.isnan(finding.confidence) else finding.confidence
+        ),
         Entry(", ".join(name.replace("_", " ") for name in finding.remedies) or NOTHING),
     ]
 

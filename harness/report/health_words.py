@@ -23,5 +23,5 @@ def evidence_words(one: Evidence) -> str:
 
 
 def confidence_words(value: float) -> str:
-    """Two decimals; what rounds to 1 is told to be less."""
-    return "> 0.99" if value > 0.995 else f"{value:.2f}"
+    """Two decimals; what rounds to 1 is told to be less; nothing where it is not known."""
+    return "" if math.isnan(value) else "> 0.99" if value > 0.995 else f"{value:.2f}"
