@@ -4,7 +4,7 @@ BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest -q
 
 .PHONY: run test lint test-harness test-suites test-agreement test-figures test-reference test-numpy test-torch \
-	test-tensorflow test-jax figures bench-quick bench bench-all overhead observation alarms support clean
+	test-tensorflow test-jax figures bench-quick bench bench-all overhead observation detection alarms support clean
 
 run: .venv/installed
 	$(BIN)/gradgauge run
@@ -44,6 +44,10 @@ overhead: .venv/installed
 	$(BIN)/python -m suites.overhead
 
 # What health measurements add to plain training, interleaved in one run.
+# How often a diagnosis is right, on labelled runs that it was not tuned on: a quarter of an hour.
+detection: .venv/installed
+	$(BIN)/python -m suites.detection --part unseen
+
 observation: .venv/installed
 	$(BIN)/python -m suites.observation
 
