@@ -43,11 +43,11 @@ bench-all: ; GRADGAUGE_BENCH=all $(ASV) run --record-samples HEAD^!
 overhead: .venv/installed
 	$(BIN)/python -m suites.overhead
 
-# What health measurements add to plain training, interleaved in one run.
 # How often a diagnosis is right, on labelled runs that it was not tuned on: a quarter of an hour.
 detection: .venv/installed
 	$(BIN)/python -m suites.detection --part unseen
 
+# What health measurements add to plain training, interleaved in one run.
 observation: .venv/installed
 	$(BIN)/python -m suites.observation
 
