@@ -1,4 +1,6 @@
-"""What is seen of a step: reduced where its buffers are, in float64, into one row in the order of ``Layout``.
+"""What is seen of a step: reduced where its buffers are into one row in the order of ``Layout``.
+
+Sums are float64's, in which the square of a small float32 is not 0; on the host, float32's where they lost nothing.
 
 The step has tapes of its own, which look at a layer's y when it is there, and at ∂L/∂y when the way back begins at it:
 later its place may hold another gradient.
@@ -6,8 +8,9 @@ later its place may hold another gradient.
 
 from __future__ import annotations
 
+import math
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -65,7 +68,9 @@ class Observer:
         update, g = self.trainer.update, self.trainer.g
         if update.clip is not None:
             update.clip()
-        norms(g, g.vector, self.tensors[1])
+            norms(g, g.vector, self.tensors[1])
+        else:
+            self.tensors[1] = self.tensors[0]
         update.apply()
 
     def _moved(self, before: Array, g: Array) -> None:
@@ -78,12 +83,12 @@ class Observer:
             maxima(flat, np.absolute(values), out[i])
         stands = np.logical_and(np.equal(after, before), np.not_equal(g, 0))
         for i, marked in ((7, np.equal(g, 0)), (8, stands), (9, np.equal(np.isfinite(g), False))):
-            sums(flat, marked.astype(np.float64), out[i])
+            counts(flat, marked, out[i])
         last, self.trainer.last = self.trainer.last, (g, out[0].copy())
         if last is None:
             out[10] = np.nan
         else:
-            sums(flat, np.multiply(g.astype(np.float64), last[0].astype(np.float64)), out[10])
+            products(flat, (g, out[0]), last, out[10])
             np.divide(out[10], out[0], out[10])
             np.divide(out[10], last[1], out[10])
 
@@ -94,41 +99,58 @@ class Observer:
         return Tapes([partial(self._output, layer, i, y.value)], back)
 
     def _output(self, layer: Watched, i: int, value: Array) -> None:
-        y = value.astype(np.float64).reshape(-1)
+        y = value.reshape(-1)
         out = self.layers
-        out[0, i] = y.sum() / y.size
-        out[1, i] = np.sqrt(y.dot(y))
-        out[2, i] = y.size - np.count_nonzero(y)
+        out[1, i] = length(y)
+        out[0, i] = y.sum(dtype=np.float64) / y.size
         if layer.bounds is not None:
             low, high = layer.bounds
             out[3, i] = np.count_nonzero(np.greater(low, y)) + np.count_nonzero(np.greater(y, high))
         out[4, i] = y.size - np.count_nonzero(np.isfinite(y))
+        there = np.not_equal(y, 0)
+        out[2, i] = y.size - np.count_nonzero(there)
         if layer.units:
-            self.active[layer.name][...] = np.count_nonzero(y.reshape(-1, layer.units), 0)
+            self.active[layer.name][...] = np.count_nonzero(there.reshape(-1, layer.units), 0)
         if self.layout.bins:
             finite = np.where(np.isfinite(y), y, 0.0)
             self.counted[i] = np.bincount(np.searchsorted(self.edges, finite, side="right"), minlength=BINS)
 
     def _signal(self, i: int, delta: Array) -> None:
-        d = delta.astype(np.float64).reshape(-1)
-        self.layers[len(OUTPUTS), i] = np.sqrt(d.dot(d))
+        self.layers[len(OUTPUTS), i] = length(delta.reshape(-1))
+
+
+def length(v: Array) -> Any:
+    """‖v‖ of a vector, in float64."""
+    if on_host(v) and v.dtype != np.float64:
+        norm = math.sqrt(v.dot(v))
+        if sure(norm):
+            return norm
+    double = v.astype(np.float64)
+    return np.sqrt(double.dot(double))
+
+
+def sure(norm: float) -> bool:
+    """Whether float32's squares neither vanished (of 1e8 numbers) nor overflowed where they make this norm."""
+    return 1e-12 <= norm <= 1e18
 
 
 def norms(flat: Flat, vector: Array, into: Array) -> None:
-    """‖·‖ of each tensor, summed in float64, in which the square of a small float32 is not 0."""
-    square = vector.astype(np.float64)
-    np.multiply(square, square, out=square)
-    sums(flat, square, into)
-    np.sqrt(into, out=into)
+    """‖·‖ of each tensor."""
+    for i, piece in enumerate(flat.split(vector)):
+        into[i] = length(piece)
 
 
-def sums(flat: Flat, vector: Array, into: Array) -> None:
-    """The sum over each tensor."""
-    if on_host(vector):
-        np.add.reduceat(vector, flat.starts, out=into)
-    else:  # CuPy's reduceat subtracts sums of all before: of a small tensor after a large one nothing would be left
-        for i, piece in enumerate(flat.split(vector)):
-            into[i] = piece.sum()
+def products(flat: Flat, now: tuple[Array, Array], last: tuple[Array, Array], into: Array) -> None:
+    """The inner products of the tensors of two gradients, given with their norms."""
+    for i, (a, b) in enumerate(zip(flat.split(now[0]), flat.split(last[0]), strict=True)):
+        plain = on_host(a) and (a.dtype == np.float64 or (sure(now[1][i]) and sure(last[1][i])))
+        into[i] = a.dot(b) if plain else a.astype(np.float64).dot(b.astype(np.float64))
+
+
+def counts(flat: Flat, marked: Array, into: Array) -> None:
+    """How many of each tensor are marked."""
+    for i, piece in enumerate(flat.split(marked)):
+        into[i] = np.count_nonzero(piece)
 
 
 def maxima(flat: Flat, vector: Array, into: Array) -> None:
