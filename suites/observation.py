@@ -21,7 +21,9 @@ import numpy as np
 from harness import registry
 from harness.backend import Integers
 from harness.measure.cores import Cores
+from harness.measure.curvature import Curvature
 from harness.measure.health import Observing
+from harness.measure.run import Builder
 from harness.problems import task as tasks
 from harness.problems.catalogue import case
 from harness.spec.activations import Relu
@@ -39,7 +41,7 @@ PERCEPTRON = Network(
 )
 PROBLEMS = {"mlp": PERCEPTRON, "cnn": case("digits-cnn").problem}
 # Level → every how many steps it is observed, and the most that the median ratio may be.
-LEVELS: dict[Level, tuple[int, float]] = {"minimal": (1, 1.08), "standard": (10, 1.05)}
+LEVELS: dict[Level, tuple[int, float]] = {"minimal": (1, 1.08), "standard": (10, 1.05), "full": (100, 1.10)}
 THREADS = (1, 2)
 STEPS, TURNS = 100, 30
 WARM_UP = Speed().warm_up
@@ -50,11 +52,14 @@ def measure(backend: str, problem: str, threads: int, turns: int) -> dict[str, l
     """Of every turn, in this process: seconds of a plain step, and of each level the ratio to it."""
     cell = Cell(PROBLEMS[problem], RECIPE, Budget(steps=STEPS, batch=128), backend, implementation="shipped")
     cores, task = Cores(threads), tasks.make(cell.problem)
-    start, order = tasks.initial(task, 0), tasks.order(task.samples, cell.budget, 0)
-    trainer = registry.find(backend).open(threads).trainer(cell, task, start, STEPS, observe=False)
+    start = tasks.initial(task, 0)
+    run = Builder(registry.find(backend).open(threads)).open(cell, task, start)
+    trainer, order = run.trainer(), run.order
 
     def observing(level: Level) -> Callable[[Integers], object]:
         what = Health(level=level, every=LEVELS[level][0])
+        if level == "full":
+            return lambda rows: Observing(trainer, what, curvature=Curvature(run, trainer)).train(rows)
         return lambda rows: Observing(trainer, what).train(rows)
 
     sides: dict[str, Callable[[Integers], object]] = {"plain": trainer.train}

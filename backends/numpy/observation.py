@@ -41,7 +41,7 @@ class Observer:
             self.active[layer.name] = self.row[last : last + layer.units]
             last += layer.units
         self.counted = self.row[last:].reshape(layers, layout.bins)
-        self.edges = np.array(EDGES, like=trainer.device.like)
+        self.edges = np.asarray(EDGES, like=trainer.device.like)
         self.on = trainer.bound(batch, True, self._look) if layout.layers else trainer.objective(batch)
 
     def step(self, row: Array) -> Array:
