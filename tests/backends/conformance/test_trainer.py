@@ -5,8 +5,9 @@ import pytest
 
 from harness.problems import task as tasks
 from harness.spec.activations import Relu
+from harness.spec.architecture import without_gradient
 from harness.spec.cell import Budget
-from harness.spec.layers import Dense
+from harness.spec.layers import BatchNorm, Dense
 from harness.spec.losses import CrossEntropy
 from harness.spec.optimizers import SGD, AdaGrad, Adam, Momentum, RMSProp
 from harness.spec.problem import DataSet, Network
@@ -15,6 +16,7 @@ from harness.spec.schedules import Cosine, Exponential, WarmUp
 from harness.spec.spellings import recipe_label
 
 PROBLEM = Network(DataSet("iris"), (Dense(5), Relu(), Dense(3)), CrossEntropy())
+NORMALISED = Network(DataSet("iris"), (Dense(5), BatchNorm(), Relu(), Dense(3)), CrossEntropy())
 BUDGET = Budget(steps=12, batch=16)
 RECIPES = [
     Recipe(Adam(amsgrad="raw"), GlobalNorm(0.1), decay=Decoupled(), schedule=WarmUp(3, then=Cosine())),
@@ -136,3 +138,31 @@ def test_tasks_start_where_the_trainer_starts(make):
     trainer, start, _ = make(PROBLEM, RECIPES[0], BUDGET)
     assert same(start, tasks.initial(tasks.make(PROBLEM), 0))
     assert same(trainer.parameters(), start)
+
+
+@pytest.mark.parametrize("recipe", RECIPES[:4], ids=recipe_label)
+def test_placing_changes_the_parameters_alone(make, recipe, rounding):
+    """Moments, counters, schedules and running statistics go on: from there on it trains as the reference does."""
+    ends = {}
+    for on in ({}, {"on": "reference"}):
+        trainer, start, order = make(NORMALISED, recipe, BUDGET, **on)
+        trainer.train(order[:5])
+        placed = {name: 1.5 * w + 0.125 for name, w in start.items()}
+        trainer.place(placed)
+        assert same(trainer.parameters(), placed)
+        trainer.train(order[5:])
+        ends[bool(on)] = trainer.parameters(), trainer.evaluate("test").loss
+    (mine, loss), (theirs, expected) = ends[False], ends[True]
+    nothing = without_gradient(NORMALISED.model, tasks.make(NORMALISED).inputs)
+    moved = {name: np.abs(theirs[name] - placed[name]).max() for name in placed if name not in nothing}
+    distance = max(float(np.abs(mine[name] - theirs[name]).max() / size) for name, size in moved.items())
+    assert rounding(distance, NORMALISED, recipe, BUDGET)
+    assert loss == pytest.approx(expected, rel=1e-9)
+
+
+def test_what_is_placed_is_what_stands_there_in_float32_too(make, precisions):
+    trainer, start, order = make(PROBLEM, RECIPES[0], BUDGET, precision=precisions[-1])
+    trainer.train(order[:5])
+    placed = {name: (w + 0.1).astype(np.float32).astype(np.float64) for name, w in start.items()}
+    trainer.place(placed)
+    assert same(trainer.parameters(), placed)
