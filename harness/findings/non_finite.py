@@ -51,8 +51,8 @@ def _at(seen: Seen, series: str, tensor: str, step: int, otherwise: float) -> fl
 def _weights(seen: Seen, step: int) -> Where | None:
     """A parameter that is not finite before the step begins: gates and softmaxes may make finite outputs of it."""
     for name in seen.task.parameters:
-        norm = _at(seen, "weight_norm", name, step, 0.0)
-        if not np.isfinite(norm):
+        norm, largest = (_at(seen, series, name, step, 0.0) for series in ("weight_norm", "weight_max"))
+        if np.isnan(norm) or np.isinf(largest):  # squares of finite numbers may overflow in a norm
             return Where(name.rpartition(".")[0], f"on the way forward: {name} itself is not finite", f"‖{name}‖", norm)
     return None
 
