@@ -4,7 +4,7 @@ BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest -q
 
 .PHONY: run test lint test-harness test-suites test-agreement test-figures test-reference test-numpy test-torch \
-	test-tensorflow test-jax figures bench-quick bench bench-all overhead observation detection alarms support clean
+	test-tensorflow test-jax figures bench-quick bench bench-all overhead observation findings detection alarms support clean
 
 run: .venv/installed
 	$(BIN)/gradgauge run
@@ -42,6 +42,12 @@ bench-all: ; GRADGAUGE_BENCH=all $(ASV) run --record-samples HEAD^!
 # What the harness's own loop costs, beside raw expert loops, interleaved in one run.
 overhead: .venv/installed
 	$(BIN)/python -m suites.overhead
+
+# Whether all backends see and say the same of every problem of the catalogue: a quarter of an hour.
+findings: .venv/installed
+	for name in numpy torch tensorflow jax; do \
+		$(PYTEST) tests/backends/conformance/test_findings.py \
+			tests/backends/conformance/test_curvature.py --whole --backend $$name || exit 1; done
 
 # How often a diagnosis is right, on labelled runs that it was not tuned on: a quarter of an hour.
 detection: .venv/installed

@@ -19,6 +19,7 @@ from harness.store import Record
 
 ENVIRONMENT = Environment("", {}, "", "", "", 1, {})
 STEPS = 16
+STANDING = ("digits-64-10-l2", "digits-transformer", "deep-sigmoid", "deep-relu-bad-init", "rnn-long", "rosenbrock")
 SMALL = case("digits-64-64-64-10").problem
 PLAIN = Recipe(SGD(0.1))
 FAULTS = {
@@ -51,7 +52,9 @@ def findings(name, backend, device):
 
 
 @pytest.mark.parametrize("problem", CATALOGUE)
-def test_every_problem_of_the_catalogue(findings, name, problem):
+def test_every_problem_of_the_catalogue(request, findings, name, problem):
+    if problem not in STANDING and not request.config.getoption("--whole"):
+        pytest.skip("with --whole")
     known = case(problem)
     steps = STEPS // 2 if "pixels" in problem else STEPS
     run = known.problem, known.recipe, replace(known.budget, steps=steps, epochs=None)
