@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from harness.findings.finding import Evidence, Finding
-from harness.findings.seen import Seen
+from harness.findings.seen import UNLEARNED, Seen
 
 GAP = 0.25  # of the best constant answer's loss: validation less training, beyond the sampling error of the former
 WIDE = 0.5  # a gap that says so whether the validation loss has risen or only stopped falling
@@ -15,7 +15,6 @@ ROSE = 1.1  # validation loss at the end over its least
 DOMINATES = 1.0  # penalty over loss
 FAR = 5.0  # the same, to the end, whatever was learned
 SHRUNK = 0.6  # ‖w‖ at its least over the start
-UNLEARNED = 0.25
 
 
 def judge(seen: Seen) -> Iterator[Finding]:

@@ -21,6 +21,7 @@ from harness.store import Record
 
 Floats = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
 Integers = np.ndarray[tuple[int, ...], np.dtype[np.int64]]
+UNLEARNED = 0.25  # of the best constant answer's loss: above it at the end, a run has learned little
 SMOOTHED = 20  # parts of a run: over one of them, losses of single batches are averaged
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from msgspec.structs import replace
 
 from harness.findings.finding import Evidence, Finding, Kind, Severity
-from harness.findings.seen import Seen, at_start
+from harness.findings.seen import UNLEARNED, Seen, at_start
 from harness.health.gains import Expected
 from harness.problems import task as tasks
 from harness.spec.initialisations import Initialisation, Orthogonal, Scaled, Zeros
@@ -24,7 +24,6 @@ from harness.spec.problem import Network
 # a run of usual length ends before it has: rates that work differ by a factor of about a hundred.
 VANISHED = math.log(1e4)
 EXPLODED = math.log(1e4)
-UNLEARNED = 0.25  # of the best constant answer's loss: above it at the end, a run has learned little
 LATE = 0.25  # of the run: one that has learned nothing until then
 NOTHING_LEARNED = 0.9
 TINY = 1e-300

@@ -7,7 +7,7 @@ import numpy as np
 
 from harness.findings.changes import changes
 from harness.findings.finding import Evidence, Finding
-from harness.findings.seen import Floats, Seen
+from harness.findings.seen import UNLEARNED, Floats, Seen
 from harness.spec.architecture import is_weight
 
 UP = "largest loss over the first, or the best constant answer's"
@@ -15,7 +15,6 @@ ABOVE = 1.5  # times the larger of the first loss and the best constant answer's
 AGAIN = 0.3  # of the best constant answer's loss: so far the loss has come up from its least
 OWN = 1.0  # ‖Δw‖/‖w‖: a step that replaces the weights
 LASTING = 0.1  # of a run: a loss that was thrown up for less, at its start, costs little
-UNLEARNED = 0.25
 FIRST = 5  # observed steps
 LARGE = 0.1  # ‖Δw‖/‖w‖ of a step
 # Σ ‖Δw‖/‖w‖ over a run is how far weights could have come from where they started, in their own lengths. What is

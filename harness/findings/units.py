@@ -6,17 +6,15 @@ from collections.abc import Iterator
 import numpy as np
 
 from harness.findings.finding import Evidence, Finding
-from harness.findings.seen import Seen, Track
+from harness.findings.seen import UNLEARNED, Seen, Track
 from harness.health.dead import born_dead, unlikely_count
 from harness.observation import saturation
 
 DEAD = 0.5  # of a layer's units: as many are lost as a layer of half the width has
 NEARLY_ALL = 0.9  # so many are a fault whatever the run has learned; fewer, where it has learned little
-UNLEARNED = 0.25  # of the best constant answer's loss
 SATURATED = 0.5  # of a layer's outputs, whose slope is below a hundredth of its largest
 COPIES = 0.25  # of a layer's units
 CHANCE = 1e-6  # that so many units of a layer are born dead
-SINCE_BIRTH = 0.05  # of the run: what is so by then, is so from the start
 
 
 def judge(seen: Seen) -> Iterator[Finding]:
@@ -54,7 +52,7 @@ def _costs(seen: Seen) -> bool:
 
 
 def _born_dead(seen: Seen) -> float:
-    """That one unit is inactive on a whole window: at most that it is on one sample."""
+    """That one unit is inactive on a batch whose samples have nothing in common, each with probability ½."""
     return born_dead((1,)) if seen.batch * seen.measure.window == 1 else 2.0 ** -min(seen.batch, 16)
 
 
