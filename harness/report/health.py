@@ -3,6 +3,7 @@
 from harness.report import (
     commands,
     health_clips,
+    health_histograms,
     health_maps,
     health_runs,
     health_starts,
@@ -19,7 +20,7 @@ LEAD = (
 
 
 def section(material: Material) -> Section:
-    """Who stays healthy, what was found, when and where; then the depth profiles at the start, and the clips."""
+    """Who stays healthy, what was found, when and where; outputs, depth profiles at the start, and the clips."""
     cases = health_runs.cases(material)
     if not cases:
         missing = ("No run was observed that gave numbers.", commands.missing(material))
@@ -29,10 +30,11 @@ def section(material: Material) -> Section:
         *health_tables.findings(material, cases),
         *health_timeline.figures(material, cases),
         *health_maps.figures(material, cases),
+        *health_histograms.figures(material, cases),
         *health_starts.figures(material, cases),
         *health_starts.tables(material, cases),
         *health_clips.figures(material, cases),
         *health_clips.tables(material, cases),
-        *health_tables.not_observed(material, cases),
+        *health_tables.not_observed(material, cases, health_histograms.lacking(cases)),
     ]
     return Section("health", "Health", LEAD, parts)

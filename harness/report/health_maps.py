@@ -11,13 +11,12 @@ from harness.findings.seen import NOTHING, Seen, Track
 from harness.judge.speed import Floats
 from harness.observation import SIGNAL
 from harness.report import commands
-from harness.report.health_runs import Case, Run, stand_for
+from harness.report.health_runs import Case, Run, drawn_alone, stand_for
 from harness.report.health_sheet import AGAINST, DECADES, SHARE, Colours, Grid, Mark, Sheet, grid
-from harness.report.material import Material, Setting
+from harness.report.material import Material
 from harness.report.section import Figure, Panel
 from harness.spec.activations import ACTIVATIONS
 from harness.spec.architecture import Place, is_weight, output_shape
-from harness.spec.recipe import Recipe
 
 Sheets = dict[tuple[object, ...], Sheet]
 NOTE = (
@@ -38,15 +37,10 @@ class Quantity(NamedTuple):
 
 def figures(material: Material, cases: Sequence[Case]) -> list[Figure]:
     """One figure a case, all but the first with findings folded away; of several seeds the first, and what is ill."""
-    seeds: dict[tuple[Setting, Recipe], int] = {}
-    for case in cases:
-        seeds.setdefault((case.setting, case.recipe), case.seed)
-    cases = [case for case in cases if not case.healthy or case.seed == seeds[case.setting, case.recipe]]
-    marked = [case for case in cases if any(one.finding.layer for one in case.numbered)]
-    first = (marked or [*cases])[0]
     sheets: Sheets = {}
     found = [
-        _figure(material, case, f"health-{place}-maps", case is not first, sheets) for place, case in enumerate(cases)
+        _figure(material, case, f"health-{place}-maps", folded, sheets)
+        for place, (case, folded) in enumerate(drawn_alone(cases))
     ]
     return [figure for figure in found if figure.panels]
 

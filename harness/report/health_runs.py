@@ -143,6 +143,20 @@ def _differing(one: Setting, among: set[Setting]) -> Iterator[str]:
             yield words
 
 
+def drawn_alone(cases: Sequence[Case]) -> list[tuple[Case, bool]]:
+    """The cases that get figures of their own, of several seeds the first and what is ill; whether each is folded away.
+
+    Open is the first with a finding in a layer, or the first of all.
+    """
+    seeds: dict[tuple[Setting, Recipe], int] = {}
+    for case in cases:
+        seeds.setdefault((case.setting, case.recipe), case.seed)
+    drawn = [case for case in cases if not case.healthy or case.seed == seeds[case.setting, case.recipe]]
+    marked = [case for case in drawn if any(one.finding.layer for one in case.numbered)]
+    first = (marked or drawn)[0]
+    return [(case, case is not first) for case in drawn]
+
+
 def stand_for(group: Sequence[Run], case: Case) -> str:
     """Whose run is drawn, and for whom it stands."""
     first, *others = (run.contender.name for run in group)

@@ -73,8 +73,8 @@ NUMERIC = ("no.", "since", "confidence")
 WIDE = ("problem, recipe", "why, and the evidence", "remedies")
 
 
-def not_observed(material: Material, cases: Sequence[Case]) -> list[Table]:
-    """What could not be judged: of how many runs, and why."""
+def not_observed(material: Material, cases: Sequence[Case], lacking: str) -> list[Table]:
+    """What could not be judged: of how many runs, and why; ``lacking`` says what else could not be shown."""
     runs = [(case, run) for case in cases for run in case.runs]
     by_reason: dict[tuple[str, str], list[tuple[Case, Run]]] = {}
     for case, run in runs:
@@ -99,7 +99,7 @@ def not_observed(material: Material, cases: Sequence[Case]) -> list[Table]:
         ]
     )
     columns = [Column("kind"), Column("why", wide=True), Column("of"), Column("namely", wide=True)]
-    note = "What was not observed is not judged: it is neither healthy nor ill."
+    note = "What was not observed is not judged: it is neither healthy nor ill. " + lacking
     return [Table("health-not-observed", "not-observed", "What was not observed", columns, rows, frame, note)]
 
 

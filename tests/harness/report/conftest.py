@@ -17,8 +17,9 @@ from msgspec.structs import replace
 
 from harness import study as studies
 from harness.execute.local import Local, Settings, pending
+from harness.findings.finding import Diagnosis, Unjudged
 from harness.measure.series import series, table
-from harness.report import write
+from harness.report import health_runs, write
 from harness.spec.base import to_json
 from harness.spec.job import Agreement, Convergence, FirstCall, Speed
 from harness.store import Record, Store
@@ -83,6 +84,25 @@ def report(small_run):
     with contextlib.chdir(small_run.parent):
         write([Path(small_run.name)], Path("report"))
     return small_run.parent / "report"
+
+
+UNJUDGED = (Unjudged("lost_in_noise", "needs gradients of two batch sizes"),)
+
+
+@pytest.fixture
+def diagnosed(tmp_path, monkeypatch):
+    """Writes a report of some records with what is found in each; its folder."""
+
+    def make(*pairs):
+        said = {record.key: Diagnosis(tuple(findings), UNJUDGED) for record, findings in pairs}
+        monkeypatch.setattr(health_runs, "diagnose", lambda record: said[record.key])
+        with Store.create(tmp_path / "run", {"study": {"name": "made"}}) as store:
+            store.write(*(record for record, _ in pairs))
+        with contextlib.chdir(tmp_path):
+            write([tmp_path / "run"], tmp_path / "report")
+        return tmp_path / "report"
+
+    return make
 
 
 LAUNCH = """

@@ -1,6 +1,5 @@
 """The section on health: of hand-made records and diagnoses, and of a small real run."""
 
-import contextlib
 import io
 import math
 import re
@@ -9,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from harness.findings.finding import KINDS, Diagnosis, Evidence, Finding, Unjudged
+from harness.findings.finding import KINDS, Evidence, Finding
 from harness.findings.seen import Seen
 from harness.health.gains import expected
 from harness.measure.series import series, table
@@ -27,7 +26,7 @@ from harness.spec.losses import CrossEntropy
 from harness.spec.optimizers import SGD
 from harness.spec.problem import DataSet, Network
 from harness.spec.recipe import GlobalNorm, Recipe
-from harness.store import Record, Store
+from harness.store import Record
 from harness.study import Grid, Study
 from tests.harness.report.conftest import run_into
 
@@ -42,10 +41,10 @@ AT = np.arange(0, STEPS, EVERY)
 WINDOWS = Health(every=EVERY, window=2)
 
 
-def observed(problem=SMALL, recipe=PLAIN, backend="numpy", status="ok", seed=0, measure=WINDOWS, **changed):
+def observed(problem=SMALL, recipe=PLAIN, backend="numpy", status="ok", seed=0, measure=WINDOWS, more=(), **changed):
     """A record in which every signal is 1, gradients are 2 before and 1 after the clip, Δw = 0.01 and w = 10.
 
-    ``changed`` are series, by name: values by tensor or layer.
+    ``changed`` are series, by name: values by tensor or layer. ``more`` stand behind them as they are.
     """
     task = tasks.make(problem)
     found = [series("loss", np.linspace(2, 1, STEPS), np.arange(STEPS)), series("loss/training", [0.5], [STEPS])]
@@ -70,30 +69,11 @@ def observed(problem=SMALL, recipe=PLAIN, backend="numpy", status="ok", seed=0, 
         if layer.units:
             add("dead", layer.name, 2.0, AT[1::2])
     cell = Cell(problem, recipe, Budget(steps=STEPS, batch=16), backend, seed=seed)
-    return Record(Job(cell, measure, ENVIRONMENT), status, "", {}, {}, table(found))
+    return Record(Job(cell, measure, ENVIRONMENT), status, "", {}, {}, table([*found, *more]))
 
 
 def found(kind="vanishing", severity="failure", layer="tanh1", step=0, evidence=(), confidence=0.99, remedies=()):
     return Finding(kind, severity, layer, step, "a reason", evidence, confidence, remedies)
-
-
-@pytest.fixture
-def diagnosed(tmp_path, monkeypatch):
-    """Writes a report of some records with what is found in each; its folder."""
-
-    def make(*pairs):
-        said = {record.key: Diagnosis(tuple(findings), UNJUDGED) for record, findings in pairs}
-        monkeypatch.setattr(health_runs, "diagnose", lambda record: said[record.key])
-        with Store.create(tmp_path / "run", {"study": {"name": "made"}}) as store:
-            store.write(*(record for record, _ in pairs))
-        with contextlib.chdir(tmp_path):
-            write([tmp_path / "run"], tmp_path / "report")
-        return tmp_path / "report"
-
-    return make
-
-
-UNJUDGED = (Unjudged("lost_in_noise", "needs gradients of two batch sizes"),)
 
 
 def material(folder):
