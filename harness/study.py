@@ -12,11 +12,12 @@ import msgspec
 
 from harness import environment, registry, selectors
 from harness.errors import InvalidInput, unknown
+from harness.measure import health
 from harness.problems import catalogue
 from harness.problems import task as tasks
 from harness.spec.base import Count, S, Spec, from_toml, key, left_out
 from harness.spec.cell import Budget, Case, Cell
-from harness.spec.job import TIMED, Agreement, Job, Measure
+from harness.spec.job import TIMED, Agreement, Health, Job, Measure
 from harness.spec.problem import Network
 from harness.spec.recipe import NoDecay, NoPenalty, Recipe, touched
 from harness.spec.spellings import refuse_conflict
@@ -142,13 +143,16 @@ def cells(grid: Grid) -> list[Cell]:
 
 
 def _checked(grid: Grid, case: Case) -> tuple[list[Recipe], Budget]:
-    """The recipes and the budget that a grid gives a case, which must fit its problem."""
+    """The recipes and the budget that a grid gives a case, which must fit its problem and what is measured."""
     task, length = tasks.make(case.problem), budget(grid, case)
     tasks.batch_size(task.samples, length)
     chosen = recipes(grid, case)
     for piece in (piece for recipe in chosen for piece in (recipe.penalty, recipe.decay)):
         if not isinstance(piece, NoPenalty | NoDecay):
             touched(piece.on, task.parameters)
+    if isinstance(grid.measure, Health):
+        for recipe in chosen:
+            health.refuse(grid.measure, task, recipe, tasks.total_steps(task.samples, length))
     return chosen, length
 
 

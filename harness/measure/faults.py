@@ -7,19 +7,19 @@ import numpy as np
 
 from harness.backend import Floats, Parameters
 from harness.errors import InvalidInput, unknown
-from harness.measure.run import Run
 from harness.spec.fault import Fault, OfParameter, Put, Rate, Scale, Shift, Tie
+from harness.spec.layers import Shape
+from harness.spec.recipe import Recipe
 from harness.spec.schedules import Plateau
 
 
-def refuse_misplaced(run: Run, faults: tuple[Fault, ...]) -> None:
-    """Refuse what could not be planted, before anything runs."""
-    shapes, steps = run.task.shapes, len(run.order)
+def refuse_misplaced(faults: tuple[Fault, ...], shapes: Mapping[str, Shape], recipe: Recipe, steps: int) -> None:
+    """Refuse what could not be planted into so many steps with these parameters, before anything runs."""
     for fault in faults:
         if fault.step >= steps:
             raise InvalidInput(f"fault {fault.spelling()}: step {fault.step} is beyond the run's {steps} steps")
         if isinstance(fault, Rate):
-            if isinstance(run.cell.recipe.schedule, Plateau):
+            if isinstance(recipe.schedule, Plateau):
                 raise InvalidInput("fault rate: the schedule is plateau, which sets the rate itself")
             continue
         if fault.parameter not in shapes:

@@ -15,9 +15,10 @@ from harness.measure.identical import identical_units
 from harness.measure.run import Outcome, Run, first_not_finite
 from harness.measure.series import Series, series
 from harness.observation import SIGNAL, Layout, Observed
+from harness.problems.task import Task
 from harness.spec.job import Health
 from harness.spec.problem import Network
-from harness.spec.recipe import Clip, GlobalNorm, NoClip, PerTensor
+from harness.spec.recipe import Clip, GlobalNorm, NoClip, PerTensor, Recipe
 
 OF_NAMES = ("tensors", "layers", "active", "histograms")  # in ``Observed``, by the name of a quantity or layer
 BLOCK = 64  # steps made before anybody looks whether their losses are finite
@@ -37,8 +38,7 @@ def measure(run: Run, what: Health) -> Outcome:
     each bin of ``harness.observation``.
     """
     layout = Layout(run.task, what.level)
-    _refuse_too_large_a_window(run, what, layout)
-    faults.refuse_misplaced(run, what.faults)
+    refuse(what, run.task, run.cell.recipe, len(run.order))
     gone = _trained(run, what, layout)
     breaking = set() if gone.diverged is None else {max(gone.diverged - 1, 0), gone.diverged}
     if layout.layers and not breaking <= set(gone.at):
@@ -49,6 +49,17 @@ def measure(run: Run, what: Health) -> Outcome:
         if layout.layers:
             found += of_layers(gone.at, gone.seen, layout, what.window, run.order.shape[1])
     return Outcome(found, gone.diverged)
+
+
+def refuse(what: Health, task: Task, recipe: Recipe, steps: int) -> None:
+    """Refuse a window that so many steps have no room for, and faults without a place in them, before anything runs."""
+    observed = -(-steps // what.every)
+    if Layout(task, what.level).layers and what.window > observed:
+        raise InvalidInput(
+            f"health.window = {what.window}: the run has {observed} observed steps ({steps}, every {what.every}); "
+            f"give a window of at most {observed}, or observe more often"
+        )
+    faults.refuse_misplaced(what.faults, task.shapes, recipe, steps)
 
 
 class Gone(NamedTuple):
@@ -97,15 +108,6 @@ def looked_at(run: Run, trainer: Trainer, step: int, layout: Layout) -> list[Ser
         of_units = identical_units(run.task.problem, run.task.inputs, trainer.parameters())
         found += [series("identical", [count], [step], name) for name, count in of_units.items()]
     return found
-
-
-def _refuse_too_large_a_window(run: Run, what: Health, layout: Layout) -> None:
-    observed = -(-len(run.order) // what.every)
-    if layout.layers and what.window > observed:
-        raise InvalidInput(
-            f"health.window = {what.window}: the run has {observed} observed steps ({len(run.order)}, every "
-            f"{what.every}); give a window of at most {observed}, or observe more often"
-        )
 
 
 class Observing:

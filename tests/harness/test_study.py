@@ -7,11 +7,12 @@ from msgspec.structs import replace
 
 from harness.errors import InvalidInput
 from harness.problems.catalogue import problem_name
-from harness.spec.job import Agreement, Speed
+from harness.spec.fault import Put, Rate, Scale
+from harness.spec.job import Agreement, Health, Speed
 from harness.spec.optimizers import Adam
 from harness.spec.problem import Quadratic, RandomGradients, Rosenbrock
 from harness.studies import SEQUENCES, STUDIES, VARIANTS, agreement, quickstart
-from harness.study import cells, find_case, overridden, select
+from harness.study import Grid, Study, cells, find_case, overridden, select
 
 
 def test_steps_replace_epochs_and_the_other_way_round():
@@ -81,6 +82,36 @@ def test_a_name_that_is_no_folder_is_refused(name):
 def test_a_study_without_grids_is_refused():
     with pytest.raises(InvalidInput, match="study.grids is empty"):
         replace(quickstart(), grids=())
+
+
+TRAINED = Health(every=5, window=4)
+
+
+@pytest.mark.parametrize(
+    ("measure", "why"),
+    [
+        (
+            replace(TRAINED, window=5),
+            "health.window = 5: the run has 4 observed steps [(]20, every 5[)]; give a window of at most 4",
+        ),
+        (
+            replace(TRAINED, faults=(Scale(3, "relu1.weight", 2.0),)),
+            "unknown parameter 'relu1.weight': did you mean 'dense1.weight'",
+        ),
+        (replace(TRAINED, faults=(Scale(3, "relu1", 2.0),)), "unknown parameter 'relu1'. Allowed: dense1.weight"),
+        (
+            replace(TRAINED, faults=(Put(3, "dense2.bias", "nan", 10),)),
+            "fault put: dense2.bias has 10 numbers, no index 10",
+        ),
+        (replace(TRAINED, faults=(Rate(20, 2.0),)), "fault rate: step 20 is beyond the run's 20 steps"),
+    ],
+)
+def test_what_a_run_has_no_room_or_no_place_for_is_refused_before_anything_runs(measure, why):
+    """Layers can be named by their parameters alone: one that has none, as an activation, has nothing to be changed."""
+    grid = Grid(measure, ("digits-64-10-l2",), backends=("numpy",), steps=20)
+    with pytest.raises(InvalidInput, match=f"in digits-64-10-l2: {why}"):
+        select(Study("refused", "what cannot be measured", (grid,)))
+    assert select(Study("fits", "what can", (replace(grid, measure=TRAINED),))).jobs
 
 
 @pytest.mark.parametrize("name", STUDIES)

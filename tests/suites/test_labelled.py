@@ -6,7 +6,6 @@ import pytest
 
 from harness.findings.finding import Kind
 from harness.measure.faults import refuse_misplaced
-from harness.measure.run import Run
 from harness.problems import task as tasks
 from harness.spec.base import key
 from suites import detection
@@ -52,9 +51,8 @@ def test_every_kind_family_and_depth(drawn):
 def test_every_fault_can_be_planted(drawn):
     for pair in (pair for part in drawn.values() for pair in part):
         task = tasks.make(pair.faulty.problem)
-        order = tasks.order(task.samples, pair.faulty.budget, pair.faulty.seed)
-        run = Run(pair.faulty, task, {}, order, lambda observe, steps: pytest.fail("nothing is trained here"))
-        refuse_misplaced(run, pair.faults)
+        steps = tasks.total_steps(task.samples, pair.faulty.budget)
+        refuse_misplaced(pair.faults, task.shapes, pair.faulty.recipe, steps)
         names = {*task.shapes, *(name.rpartition(".")[0] for name in task.shapes), ""}
         assert pair.label.layers & names
 
