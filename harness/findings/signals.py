@@ -69,8 +69,7 @@ def _through_depth(seen: Seen) -> Iterator[Finding]:
         return Finding(kind, _severity(seen), layer, 0, why, (evidence, _harm(seen)))
 
     if max(-profile[low], profile[high], abs(size)) > VANISHED and (cure := _cure(seen, theory)):
-        large = size > 0 or profile[high] > -profile[low]
-        what = "far too large" if large else "far too small"
+        what = "far too large" if max(*theory.values(), size, key=abs) > 0 else "far too small"
         why = f"weights that start as {problem.initialisation.spelling()} are {what} for these layers: {cure}"
         yield found("poor_initialisation", "", high if profile[high] > -profile[low] else low, why)
     elif profile[low] < -VANISHED:
