@@ -28,7 +28,7 @@ CONTENDER = "contender"
 KINDS = {"seconds": SECONDS, "bytes": BYTES, "steps": STEPS}
 BY_PREFIX = {"time_": "seconds", "peakmem_": "bytes", "mem_": "bytes"}  # where asv's own table does not tell
 # What a file that another program wrote, or half of one, makes asv's loader raise.
-_BROKEN = (OSError, ValueError, TypeError, AttributeError, LookupError)
+_BROKEN = (OSError, ValueError, TypeError, AttributeError, LookupError, ArithmeticError, RecursionError)
 
 
 class Benchmark(NamedTuple):
@@ -201,7 +201,7 @@ def _measurement(
     if stats:
         quartiles = Quartiles(float(stats["q_25"]), float(stats["q_75"]), int(stats["repeat"]))
         return Measurement(kind, {0: float(value)}, quartiles=quartiles)
-    return Measurement(kind, {0: float(value)}, noisy=False)
+    return Measurement(kind, {0: float(value)}, noisy=kind is SECONDS)  # a track of seconds is a clock's too
 
 
 def _benchmarks(folder: Path) -> tuple[dict[str, Benchmark], list[Unreadable]]:
@@ -254,11 +254,12 @@ def _plain(text: str) -> str:
     try:
         return str(ast.literal_eval(text))
     except (ValueError, SyntaxError):
-        return text
+        return str(text)
 
 
 def _without(message: str, path: Path) -> str:
     """asv's message without the path, which is told beside it."""
     for shown in (str(path.absolute()), str(path)):
-        message = message.replace(f" in file '{shown}'", "").replace(f"file '{shown}'", "it").replace(shown, "it")
+        message = message.replace(f" in file '{shown}'", "").replace(f"results file '{shown}'", "it")
+        message = message.replace(f"file '{shown}'", "it").replace(shown, "it")
     return message

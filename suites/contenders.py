@@ -23,11 +23,18 @@ from harness.spec.job import Job, Measure, Speed
 from harness.spec.optimizers import Adam
 from harness.spec.problem import Problem, RandomGradients
 from harness.spec.recipe import Recipe
+from harness.study import all_devices
 from suites import sidecar
 
-DEVICE = os.environ.get("GRADGAUGE_DEVICE", "cpu")
 SPEED = Speed()
 LIMIT = 600.0  # seconds; asv's own limit is below
+
+
+def device(asked: str) -> str:
+    """Where all workers compute, as ``GRADGAUGE_DEVICE`` asks for it."""
+    if asked not in all_devices():
+        raise InvalidInput(f"GRADGAUGE_DEVICE={asked}: must be one of {', '.join(all_devices())}")
+    return asked
 
 
 def threads(asked: str) -> int:
@@ -37,6 +44,7 @@ def threads(asked: str) -> int:
     return int(asked)
 
 
+DEVICE = device(os.environ.get("GRADGAUGE_DEVICE", "cpu"))
 THREADS = threads(os.environ.get("GRADGAUGE_THREADS", "1"))
 
 EACH = ["numpy eager", "torch eager", "tensorflow graph", "jax jit"]  # every framework, as most of its users run it
@@ -79,14 +87,19 @@ def parameters(number: int, tensors: int = 1) -> Problem:
     return RandomGradients(samples=1, parameters=number, tensors=tensors)
 
 
+def missing(backend: str) -> str | None:
+    """Why a backend cannot run here, if it cannot."""
+    declaration = registry.find(backend)
+    if DEVICE not in declaration.devices:
+        return f"{backend} does not run on {DEVICE}"
+    return registry.missing(declaration, DEVICE)
+
+
 def job(cell: Cell, measure: Measure) -> Job:
     """The job; skipped, with the reason, where it cannot run."""
-    declaration = registry.find(cell.backend)
-    if cell.device not in declaration.devices:
-        raise SkipNotImplemented(f"{cell.backend} does not run on {cell.device}")
-    missing = registry.missing(declaration, cell.device)
-    if missing:
-        raise SkipNotImplemented(missing)
+    reason = missing(cell.backend)
+    if reason is not None:
+        raise SkipNotImplemented(reason)
     try:
         place = environment.fingerprint(sys.executable, cell.backend, cell.problem, THREADS, cell.device)
         return Job(cell, measure, place)

@@ -8,11 +8,20 @@ import os
 
 from asv_runner.benchmarks.mark import SkipNotImplemented
 
+from harness.errors import InvalidInput
 from harness.spec.optimizers import OPTIMIZERS
 from harness.spec.recipe import Recipe
 from suites import contenders, speed
 
-ALL = os.environ.get("GRADGAUGE_BENCH") == "all"
+
+def asked(value: str) -> bool:
+    """Whether everything is to be measured, as ``GRADGAUGE_BENCH`` asks for it."""
+    if value not in ("", "all"):
+        raise InvalidInput(f"GRADGAUGE_BENCH={value}: must be all, or not be set")
+    return value == "all"
+
+
+ALL = asked(os.environ.get("GRADGAUGE_BENCH", ""))
 SIZES = [10**3, 10**4, 10**5, 10**6, 10**7]
 ZOO = {kind.spelling(): Recipe(kind()) for kind in OPTIMIZERS}
 
@@ -43,6 +52,11 @@ if ALL:
             if parameters > SIZES[-1] and contenders.DEVICE == "cpu":
                 raise SkipNotImplemented(f"{parameters:,} parameters are for a GPU")
             super().setup(contender, optimizer, parameters)
+
+    class EveryUpdateInPieces(EveryUpdate):
+        """The same in a hundred tensors."""
+
+        tensors = 100
 
     class Zoo(speed.Update):
         """Every optimizer at a million parameters."""

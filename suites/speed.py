@@ -96,6 +96,7 @@ class Update(timed.Timed):
     params = [contenders.KERNELS, list(UPDATES), [10**3, 10**5, 10**7]]
     param_names = ["contender", "optimizer", "parameters"]
     recipes = UPDATES
+    tensors = 1
 
     @property
     def computes(self) -> Sequence[Spec]:
@@ -104,7 +105,8 @@ class Update(timed.Timed):
 
     def setup(self, contender: str, optimizer: str, parameters: int) -> None:
         """Open a worker, once."""
-        self.open(contenders.cell(contender, contenders.parameters(parameters), self.recipes[optimizer], 1))
+        problem = contenders.parameters(parameters, self.tensors)
+        self.open(contenders.cell(contender, problem, self.recipes[optimizer], 1))
 
     def time_update(self, contender: str, optimizer: str, parameters: int) -> None:
         """Seconds an update."""

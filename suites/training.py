@@ -7,6 +7,7 @@ its tracks are skipped.
 """
 
 import itertools
+import math
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -16,7 +17,7 @@ from asv_runner.benchmarks.mark import SkipNotImplemented
 from msgspec.structs import replace
 
 from harness import study as studies
-from harness.errors import GradgaugeError, InvalidInput
+from harness.errors import GradgaugeError
 from harness.execute.local import Local, Settings
 from harness.judge import convergence, speed
 from harness.spec.architecture import is_weight
@@ -73,15 +74,15 @@ def grid(problem: str, recipe: str, contender: str, what: Measure) -> Grid:
 
 
 def measured(grids: Iterable[Grid], named: Callable[[Record], tuple[str, ...]]) -> dict[tuple[str, ...], list[Record]]:
-    """The records of a study of these grids, by the parameters of the tracks that read them."""
+    """The records of a study of these grids, by the parameters of the tracks that read them; none of who is missing."""
+    possible = tuple(grid for grid in grids if not any(map(contenders.missing, grid.backends)))
     found: dict[tuple[str, ...], list[Record]] = {}
+    if not possible:
+        return found
     with tempfile.TemporaryDirectory() as folder, Store.create(Path(folder), {}) as store:
         settings = Settings(threads=contenders.THREADS, limit=contenders.LIMIT)
         with Local(store, settings, lambda record: None) as local:
-            try:
-                local.run(studies.select(Study("suite", "", tuple(grids)), contenders.THREADS).jobs)
-            except InvalidInput:
-                return {}  # no framework that is asked for is installed
+            local.run(studies.select(Study("suite", "", possible), contenders.THREADS).jobs)
         told: dict[str, dict[str, str]] = {}  # by backend: a timed record tells of cores, others do not
         for record in store.records():
             found.setdefault(named(record), []).append(record)
@@ -91,12 +92,17 @@ def measured(grids: Iterable[Grid], named: Callable[[Record], tuple[str, ...]]) 
 
 
 def figure(figures: Figures, name: str, *parameters: str) -> float:
-    """One figure; skipped, with the reason, where there is none to be had; an error where it broke."""
-    found = figures.get(parameters, {}).get(name, f"{parameters[0]} cannot run here: gradgauge doctor says why")
+    """One figure, finite; skipped, with the reason, where there is none to be had; an error where it broke."""
+    if parameters not in figures:
+        backend = parameters[0].partition(" ")[0]
+        raise SkipNotImplemented(contenders.missing(backend) or f"{backend} was not measured")
+    found = figures[parameters][name]
     if isinstance(found, Failure):
         raise GradgaugeError(found)
     if isinstance(found, str):
         raise SkipNotImplemented(found)
+    if not math.isfinite(found):
+        raise SkipNotImplemented(f"not finite: {found}")
     return found
 
 
@@ -106,15 +112,19 @@ def silence(record: Record) -> str:
     return reason if record.status in ("unsupported", "diverged") else Failure(reason)
 
 
+def version() -> str:
+    """Of the problems as they are, and of all that is asked of them but the device."""
+    asked = [grid(*one, contenders.EACH[0], what) for *one, what in itertools.product(PROBLEMS, RECIPES, MEASURES)]
+    cases = [find_case(case) for case, _ in PROBLEMS.values()]
+    return meaning.version((*cases, *(replace(one, devices=()) for one in asked)))
+
+
 class Trained:
     """What the tracks of trained runs share."""
 
     params = [contenders.EACH, list(PROBLEMS), list(RECIPES)]
     param_names = ["contender", "problem", "recipe"]
-    version = meaning.version(
-        replace(grid(problem, recipe, contenders.EACH[0], what), devices=())
-        for problem, recipe, what in itertools.product(PROBLEMS, RECIPES, MEASURES)
-    )
+    version = version()
     timeout = 60.0
 
     def setup_cache(self) -> Figures:
@@ -141,18 +151,20 @@ def trained(records: list[Record]) -> dict[str, Figure]:
     (run,) = trial.runs or (None,)
     if run is None:
         return dict.fromkeys(FIGURES, silence(trial.records[0]))
-    diverged = run.record.status == "diverged"
+    loss = run.final("loss/training")
+    diverged = run.record.status == "diverged" or not math.isfinite(loss)  # the last update may be what loses it
     found: dict[str, Figure] = {"diverged": float(diverged)}
     if diverged:
-        return {**dict.fromkeys(FIGURES, f"diverged: {run.record.reason}"), **found, "missed target": 1.0}
-    found["loss"] = run.final("loss/training")
+        reason = f"diverged: {run.record.reason or 'the loss at the end is not finite'}"
+        return {**dict.fromkeys(FIGURES, reason), **found, "missed target": 1.0}
+    found["loss"] = loss
     assert trial.target is not None
     steps = run.steps_to(trial.target, trial.judged_by)
     found["missed target"] = float(not np.isfinite(steps))
     steady = [s.seconds.value for group in speed.groups(records) for s in group.steady]
     if np.isfinite(steps):
         found["steps"] = steps
-        found["seconds"] = steps * steady[0] if steady else "its steps could not be timed"
+        found["seconds"] = steps * steady[0] if steady else next(silence(r) for r in records if r is not run.record)
     else:
         found |= dict.fromkeys(("steps", "seconds"), f"{trial.judged_by} did not reach {trial.target:g}")
     return found | gradients(run.record)
@@ -168,11 +180,11 @@ def gradients(record: Record) -> dict[str, Figure]:
     norms = rows.pivot(index="step", columns="tensor", values="value")
     weights = [name for name in dict.fromkeys(rows["tensor"]) if is_weight(name)]
     first, last = (norms[name].to_numpy() for name in (weights[0], weights[-1]))
-    alive = (first > 0) & (last > 0)
-    if not alive.any():
-        return dict.fromkeys(("depth", "worst depth"), "the first or last layer has no gradient")
-    decades = np.abs(np.log10(last[alive] / first[alive]))
-    found: dict[str, Figure] = {"depth": float(np.median(decades)), "worst depth": float(decades.max())}
+    alive = (first > 0) & (last > 0) & np.isfinite(first) & np.isfinite(last)
+    found: dict[str, Figure] = dict.fromkeys(("depth", "worst depth"), "the first or last layer has no gradient")
+    if alive.any():
+        decades = np.abs(np.log10(last[alive] / first[alive]))
+        found |= {"depth": float(np.median(decades)), "worst depth": float(decades.max())}
     clip = record.job.cell.recipe.clip
     if isinstance(clip, GlobalNorm):
         found["clip rate"] = float(np.mean(np.sqrt((norms.to_numpy() ** 2).sum(axis=1)) > clip.c))

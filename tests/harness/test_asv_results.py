@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness import asv_results
-from harness.judge.compare import DIVERGED, LEVEL, SECONDS, Key
+from harness.judge.compare import DIVERGED, LEVEL, SECONDS, Key, Measurement, compare
 
 STEP, BYTES = "tiny.Step.time_step", "tiny.Memory.track_peak_host_bytes"
 
@@ -112,6 +112,50 @@ def test_a_file_that_cannot_be_read_is_told_and_the_others_are_read(kind, says, 
     assert path == copied
     assert says in reason
     assert str(copied.parent) not in reason
+
+
+HUGE, DEEP = str(10**400), "[" * 100_000
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ('"date": ', '"date": Infinity, "was": '),
+        (f'"{STEP}": [[', f'"{STEP}": [[{HUGE}, '),
+        ('"samples"', f'"samples", {DEEP}'),
+    ],
+    ids=["an infinite date", "a number that no float holds", "brackets without end"],
+)
+def test_numbers_and_brackets_beyond_measure_are_no_bug_of_ours(before, after, copied):
+    text = copied.read_text()
+    assert before in text
+    copied.write_text(text.replace(before, after, 1))
+    found = read(copied)
+    assert [path for path, _ in found.unreadable] == [copied] and len(found.found) == 1
+
+
+def test_parameters_that_are_no_text_are_shown_as_text(copied):
+    raw = json.loads(copied.read_text())
+    raw["results"][BYTES][1] = [[1.5, True]]
+    copied.write_text(json.dumps(raw))
+    assert {key.who for key in read(copied).found[-1].entries if key.measure == BYTES} == {"1.5", "True"}
+
+
+def test_one_number_of_seconds_is_a_clocks(copied):
+    """As that of a first call, or of seconds to a target: no fact that repeats, and nothing to be decided by it alone."""
+    name = "tiny.First.track_import"
+    table = folder(copied) / "benchmarks.json"
+    known = json.loads(table.read_text())
+    table.write_text(json.dumps(known | {name: known[BYTES] | {"name": name, "unit": "seconds"}}))
+    raw = json.loads(copied.read_text())
+    raw["results"][name] = raw["results"][BYTES]
+    copied.write_text(json.dumps(raw))
+    entries = read(copied).found[-1].entries
+    seconds, size = (entries[Key("torch eager", "", one)].measurement for one in (name, BYTES))
+    assert (seconds.kind, seconds.noisy, size.noisy) == (SECONDS, True, False)
+    longer = Measurement(SECONDS, {0: 2 * seconds.median}, noisy=True)
+    (found,) = compare({Key("", "", ""): seconds}, {Key("", "", ""): longer}, 0.05).comparisons
+    assert found.verdict.side == "undecided"
 
 
 @pytest.mark.parametrize("kind", ["missing", "truncated", "newer"])

@@ -65,11 +65,12 @@ def test_another_recipe_is_another_version_and_another_comment_is_not():
 
 MEASURING = (
     *("harness/measure/speed.py", "harness/measure/cores.py", "harness/measure/memory.py"),
+    *("harness/measure/run.py", "harness/measure/convergence.py", "harness/judge/convergence.py"),
     *("suites/timed.py", "suites/contenders.py", "suites/speed.py", "suites/cold.py", "suites/training.py"),
-    "suites/health.py",
+    *("suites/convergence.py", "suites/gradients.py", "suites/health.py"),
 )
 # Meaning → a digest of the code that measures.
-KNOWN = {2: "9b163d24a7275e57"}
+KNOWN = {2: "7d357ba27cf492e4"}
 
 
 def test_code_that_measures_does_not_change_without_a_word_on_what_its_figures_mean():
@@ -95,13 +96,36 @@ def test_decades_between_layers_and_the_clip_rate_by_hand():
     assert np.isfinite(list(training.gradients(record).values())).all()
 
 
-def test_a_figure_that_is_missing_is_skipped_with_its_reason():
-    figures = {("jax jit", "SGD"): {"loss": 0.5, "steps": "diverged: at step 3"}}
+def test_a_figure_that_is_missing_is_skipped_with_its_reason(monkeypatch):
+    figures = {("jax jit", "SGD"): {"loss": 0.5, "steps": "diverged: at step 3", "worst depth": math.inf}}
     assert training.figure(figures, "loss", "jax jit", "SGD") == 0.5
     with pytest.raises(NotImplementedError, match="diverged: at step 3"):
         training.figure(figures, "steps", "jax jit", "SGD")
-    with pytest.raises(NotImplementedError, match="torch eager cannot run here"):
+    with pytest.raises(NotImplementedError, match="not finite: inf"):  # asv publish would stop at it
+        training.figure(figures, "worst depth", "jax jit", "SGD")
+    monkeypatch.setattr(training.contenders, "missing", lambda backend: f"{backend} not installed: pip install it")
+    with pytest.raises(NotImplementedError, match="torch not installed: pip install it"):
         training.figure(figures, "loss", "torch eager", "SGD")
+    grids = [training.grid("digits", "SGD", contender, training.MEASURES[0]) for contender in training.contenders.EACH]
+    assert training.measured(grids, lambda record: ()) == {}
+
+
+def test_the_last_update_may_be_what_diverges():
+    """Every step's loss was finite, the loss after the last one is not."""
+    recipe = Recipe(SGD(0.1))
+    cell = Cell(case("digits-64-64-64-10").problem, recipe, Budget(steps=2, batch=4), "numpy", "shipped")
+    found = [series("loss", [1.0, 2.0]), series("loss/training", [1.0, math.inf], np.array([0, 2]))]
+    record = Record(Job(cell, training.MEASURES[0], Environment("3", {}, "", "", "", 1, {})), "ok", table=table(found))
+    figures = training.trained([record])
+    assert (figures["diverged"], figures["missed target"]) == (1.0, 1.0)
+    assert figures["loss"] == "diverged: the loss at the end is not finite"
+
+
+def test_another_problem_of_the_same_name_is_another_version(monkeypatch):
+    assert training.version() == training.Trained.version
+    moved = case("sigmoid-binary")
+    monkeypatch.setattr(training, "find_case", lambda name: moved)
+    assert training.version() != training.Trained.version
 
 
 def test_health_by_hand():

@@ -10,7 +10,7 @@ from harness.measure.series import series, table
 from harness.spec.base import to_json
 from harness.spec.job import Environment, FirstCall, Job, Speed
 from harness.store import Record
-from suites import cold, contenders, sidecar, timed
+from suites import cold, contenders, everything, sidecar, timed
 
 
 @pytest.mark.parametrize("asked", ["two", "0", "-1", "1.5", ""])
@@ -18,6 +18,20 @@ def test_a_number_of_threads_that_is_none_is_refused(asked):
     with pytest.raises(InvalidInput, match=f"GRADGAUGE_THREADS={asked}: must be a whole number, 1 or more"):
         contenders.threads(asked)
     assert contenders.threads("2") == 2
+
+
+@pytest.mark.parametrize("asked", ["gpu", "cuda:0", "CPU", ""])
+def test_a_device_that_no_backend_knows_is_refused(asked):
+    """Else all would be skipped, and asv would end as if all were well."""
+    with pytest.raises(InvalidInput, match=f"GRADGAUGE_DEVICE={asked}: must be one of cpu, cuda"):
+        contenders.device(asked)
+    assert contenders.device("cuda") == "cuda"
+
+
+def test_a_size_that_there_is_not_is_refused():
+    with pytest.raises(InvalidInput, match="GRADGAUGE_BENCH=ALL: must be all, or not be set"):
+        everything.asked("ALL")
+    assert everything.asked("all") and not everything.asked("")
 
 
 @pytest.fixture
