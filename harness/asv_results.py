@@ -44,6 +44,11 @@ class Benchmark(NamedTuple):
         diverged = self.name.rpartition(".")[2].endswith("diverged")
         return DIVERGED if diverged else KINDS.get(self.unit, LEVEL._replace(unit=self.unit.removeprefix("unit")))
 
+    @property
+    def noisy(self) -> bool:
+        """Whether the same program gives another number each time, as clocks and peaks of memory do."""
+        return self.kind is SECONDS or (self.kind is BYTES and "peak" in self.name.rpartition(".")[2])
+
 
 class Entry(NamedTuple):
     """One benchmark at one combination of parameters."""
@@ -186,14 +191,15 @@ def _entries(loaded: Any, name: str, benchmarks: Mapping[str, Benchmark]) -> Ite
     ):
         words = [_plain(text) for text in combination]
         who = words.pop(place) if place is not None else ""
-        measurement, parameters = _measurement(benchmark.kind, value, stats, samples), ", ".join(words)
+        measurement, parameters = _measurement(benchmark, value, stats, samples), ", ".join(words)
         entry = Entry(benchmark, who, parameters, measurement, isinstance(value, float) and math.isnan(value))
         yield Key(who, parameters, name), entry
 
 
 def _measurement(
-    kind: Kind, value: float | None, stats: Mapping[str, float] | None, samples: Sequence[float] | None
+    benchmark: Benchmark, value: float | None, stats: Mapping[str, float] | None, samples: Sequence[float] | None
 ) -> Measurement:
+    kind = benchmark.kind
     if value is None or math.isnan(value):
         return Measurement(kind, {}, failed="failed" if value is None else "skipped")
     if samples:
@@ -201,7 +207,7 @@ def _measurement(
     if stats:
         quartiles = Quartiles(float(stats["q_25"]), float(stats["q_75"]), int(stats["repeat"]))
         return Measurement(kind, {0: float(value)}, quartiles=quartiles)
-    return Measurement(kind, {0: float(value)}, noisy=kind is SECONDS)  # a track of seconds is a clock's too
+    return Measurement(kind, {0: float(value)}, noisy=benchmark.noisy)
 
 
 def _benchmarks(folder: Path) -> tuple[dict[str, Benchmark], list[Unreadable]]:

@@ -59,7 +59,7 @@ class Measurement:
     kind: Kind
     values: Mapping[int, float]
     pairing: str = ""  # values of two sides with the same pairing belong together, label by label
-    noisy: bool = True  # by a clock; else the same program gives the same number again
+    noisy: bool = True  # by a clock, say; else the same program gives the same number again
     quartiles: Quartiles | None = None  # of values that were not kept; ``values`` is then their median
     failed: str = ""  # why there are no values
 
@@ -156,7 +156,7 @@ def ratio_of(a: Measurement, b: Measurement, level: float) -> Interval:
 def decide(a: Measurement, b: Measurement, ratio: Interval, margin: float) -> Verdict:
     """Worse or better only beyond 1 and beyond the margin; equal only if the whole interval is within the margin.
 
-    Numbers that no clock moves need no interval: too few for one, they are facts, but about these seeds alone.
+    Numbers that repeat exactly need no interval: too few for one, they are facts, but about these seeds alone.
     """
     kind, high = a.kind, 1 + margin
     if math.isinf(a.median) != math.isinf(b.median):

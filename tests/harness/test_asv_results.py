@@ -3,12 +3,13 @@
 import json
 import math
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from harness import asv_results
-from harness.judge.compare import DIVERGED, LEVEL, SECONDS, Key, Measurement, compare
+from harness.judge.compare import DIVERGED, LEVEL, SECONDS, Key, compare
 
 STEP, BYTES = "tiny.Step.time_step", "tiny.Memory.track_peak_host_bytes"
 
@@ -141,21 +142,28 @@ def test_parameters_that_are_no_text_are_shown_as_text(copied):
     assert {key.who for key in read(copied).found[-1].entries if key.measure == BYTES} == {"1.5", "True"}
 
 
-def test_one_number_of_seconds_is_a_clocks(copied):
-    """As that of a first call, or of seconds to a target: no fact that repeats, and nothing to be decided by it alone."""
-    name = "tiny.First.track_import"
+@pytest.mark.parametrize(
+    ("name", "unit", "verdict"),
+    [
+        ("tiny.First.track_import", "seconds", "undecided"),
+        ("tiny.Memory.track_peak_host_bytes", "bytes", "undecided"),
+        ("tiny.Memory.track_state_bytes", "bytes", "larger"),
+        ("tiny.Convergence.track_loss", "loss", "higher"),
+    ],
+)
+def test_one_number_decides_only_what_repeats(name, unit, verdict, copied):
+    """Seconds of a first call or to a target and the peak of memory are other numbers at each run."""
     table = folder(copied) / "benchmarks.json"
     known = json.loads(table.read_text())
-    table.write_text(json.dumps(known | {name: known[BYTES] | {"name": name, "unit": "seconds"}}))
+    table.write_text(json.dumps(known | {name: known[BYTES] | {"name": name, "unit": unit}}))
     raw = json.loads(copied.read_text())
     raw["results"][name] = raw["results"][BYTES]
     copied.write_text(json.dumps(raw))
-    entries = read(copied).found[-1].entries
-    seconds, size = (entries[Key("torch eager", "", one)].measurement for one in (name, BYTES))
-    assert (seconds.kind, seconds.noisy, size.noisy) == (SECONDS, True, False)
-    longer = Measurement(SECONDS, {0: 2 * seconds.median}, noisy=True)
-    (found,) = compare({Key("", "", ""): seconds}, {Key("", "", ""): longer}, 0.05).comparisons
-    assert found.verdict.side == "undecided"
+    key = Key("torch eager", "", name)
+    found = read(copied).found[-1].entries[key].measurement
+    twice = replace(found, values={0: 2 * found.median})
+    (one,) = compare({key: found}, {key: twice}, 0.05).comparisons
+    assert one.verdict.words == verdict
 
 
 @pytest.mark.parametrize("kind", ["missing", "truncated", "newer"])

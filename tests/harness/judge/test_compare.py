@@ -86,7 +86,7 @@ def test_five_values_decide_nothing_however_far_apart():
     assert one.verdict.side == "undecided"
 
 
-def test_numbers_that_no_clock_moves_are_facts():
+def test_numbers_that_repeat_are_facts():
     assert judged(number(1000), number(1000)).verdict == ("equal", "equal")
     assert judged(number(1000), number(1040)).verdict == ("equal", "equal within 5 %")
     assert judged(number(1000), number(1100)).verdict == ("worse", "larger")

@@ -99,9 +99,9 @@ def test_commits_are_equal_within_the_margin_of_compare(folder):
 
 
 def test_what_is_undecided_is_told_as_its_sign_is_set(folder):
-    """By a clock and without an interval: u. Moved by no clock, and without an interval: no sign."""
+    """Of a clock and without an interval: u. What repeats, and without an interval: no sign."""
     words = (folder / "report" / "report.md").read_text()
-    assert "what no clock moves has no interval and no sign" in words
+    assert "what repeats exactly has no interval and no sign" in words
     few, number = Measurement(SECONDS, {0: 1.0, 1: 2.0}), Measurement(BYTES, {0: 2000.0}, noisy=False)
     assert commits_tables._cell(SECONDS, few, 1.0, Interval(1.5)).light == "×1.50 u"
     assert commits_tables._cell(BYTES, number, 1.0, Interval(2.0)).light == "×2.00"
