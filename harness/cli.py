@@ -188,9 +188,11 @@ def agree(
         backend=_texts(backend),
         optimizer=_texts(optimizer),
     )
-    _run(chosen, folder, Settings(threads, limit, _pythons(python)), fresh, retry, line)
+    tally = _run(chosen, folder, Settings(threads, limit, _pythons(python)), fresh, retry, line)
     wanted = {key(job) for job in select(chosen, threads, _pythons(python)).jobs}
-    verdicts = agreement.judge(record for record in Store.open(folder).records() if record.key in wanted)
+    records, damaged = Store.open(folder).readable()
+    _say_all([f"  left out: {why}" for why in damaged if why not in tally.troubles])
+    verdicts = agreement.judge(record for record_key, record in records.items() if record_key in wanted)
     if not any(verdict.tensor for verdict in verdicts):
         raise NothingMeasured("nothing could be compared, see the lines above")
     _print({"agreement": [_summary(group) for group in _grouped(verdicts)]}, shape)

@@ -1,6 +1,7 @@
 """Runs a selection of jobs into a run folder, resumably, with progress."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from rich.console import Console
@@ -8,6 +9,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 
 from harness import estimate
 from harness.environment import cores
+from harness.errors import InvalidInput
 from harness.execute.local import Local, Settings, pending
 from harness.problems.catalogue import problem_name
 from harness.spec.base import key
@@ -39,9 +41,14 @@ class Tally:
 
 
 def run(name: str, selection: Selection, store: Store, settings: Settings, retry: bool, console: Console) -> Tally:
-    """Run what is not yet in the store; give the tally over the whole selection of the study of that name."""
-    todo = pending(selection.jobs, store, retry)
-    tally = Tally(done_before=len(selection.jobs) - len(todo))
+    """Run what is not yet in the store; give the tally over the whole selection of the study of that name.
+
+    A damaged record is told and left out: it is its owner's to delete.
+    """
+    damaged = _damaged(selection.jobs, store)
+    sound = [job for job in selection.jobs if key(job) not in damaged]
+    todo = pending(sound, store, retry)
+    tally = Tally(len(sound) - len(todo), Counter(damaged=len(damaged)) if damaged else Counter(), [*damaged.values()])
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),
@@ -64,7 +71,7 @@ def run(name: str, selection: Selection, store: Store, settings: Settings, retry
             local.run(todo)
     compared_with = {key(job) for job in selection.jobs if _is_compared_with(job)}
     alone = len(compared_with) == len(selection.jobs)
-    for job in selection.jobs:
+    for job in sound:
         record_status = store.status(key(job))
         tally.statuses[record_status or "missing"] += 1
         tally.measured += record_status in ("ok", "diverged") and (alone or key(job) not in compared_with)
@@ -75,6 +82,17 @@ def run(name: str, selection: Selection, store: Store, settings: Settings, retry
             where = f"{cell.backend} {what} seed {cell.seed} ({job.measure.spelling()})"
             tally.troubles.append(f"{record_status}: {where}: {reason} [job {key(job)}]")
     return tally
+
+
+def _damaged(jobs: Sequence[Job], store: Store) -> dict[str, str]:
+    """The keys of jobs whose records cannot be used, and why."""
+    found = {}
+    for job in jobs:
+        try:
+            store.status(key(job))
+        except InvalidInput as error:
+            found[key(job)] = str(error)
+    return found
 
 
 def _is_compared_with(job: Job) -> bool:

@@ -11,6 +11,7 @@ import stat
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import pytest
 from msgspec.structs import replace
@@ -21,6 +22,7 @@ from harness.spec.base import from_toml
 from harness.spec.cell import Case
 from harness.spec.job import Agreement
 from harness.spec.toml import to_toml
+from harness.store import Store
 from harness.studies import STUDIES
 from harness.study import Grid, Study, overridden
 
@@ -322,15 +324,42 @@ def test_report_refuses_a_place_where_it_cannot_write(tmp_path):
         assert f"error: cannot write to {place}" in done.stderr
 
 
-def test_agree_exits_1_where_a_backend_differs(tmp_path):
-    arguments = ("agree", "--optimizer", "sgd", "--backend", "tests.faulty:LYING", "--out", tmp_path / "run")
-    done = gradgauge(*arguments, "--format", "json")
+@pytest.fixture(scope="module")
+def lying(tmp_path_factory):
+    """The words that compare a backend that differs, and what came of them."""
+    folder = tmp_path_factory.mktemp("lying") / "run"
+    words = ("agree", "--optimizer", "sgd", "--backend", "tests.faulty:LYING", "--format", "json", "--out", folder)
+    return SimpleNamespace(words=words, folder=folder, done=gradgauge(*words))
+
+
+def test_agree_exits_1_where_a_backend_differs(lying):
+    done = lying.done
     assert done.returncode == 1, done.stderr
     assert "differ by more than rounding explains" in done.stderr
     assert any("differ" in row["verdict"] for row in json.loads(done.stdout)["agreement"])
     cases = re.findall(r"^tests.faulty:LYING float\d\d ([^:]+): ", done.stderr, re.MULTILINE)
     assert len(cases) == 20
     assert set(cases) <= set(CATALOGUE)  # cases, not their kinds
+
+
+def test_a_damaged_record_is_told_and_left_out_of_what_agrees(lying):
+    compared = sum(int(row["compared"]) for row in json.loads(lying.done.stdout)["agreement"])
+    store = Store.open(lying.folder)
+    every = [store.jobs / f"{key}.parquet" for key, one in store.readable()[0].items()]
+    (lost, *_) = (path for path in every if store.read(path.stem).job.cell.backend == "tests.faulty:LYING")
+    lost.write_bytes(lost.read_bytes()[:200])
+    done = gradgauge(*lying.words)
+    assert done.returncode == 1, done.stderr
+    assert "1 damaged" in done.stderr
+    assert f"  cannot use {lost}: " in done.stderr and done.stderr.count(str(lost)) == 1
+    left = sum(int(row["compared"]) for row in json.loads(done.stdout)["agreement"])
+    assert 0 < left < compared
+    assert lost.read_bytes().startswith(b"PAR1") and lost.stat().st_size == 200  # its owner's to delete
+    for path in every:
+        path.write_bytes(b"")
+    nothing = gradgauge(*lying.words)
+    assert nothing.returncode == 3, nothing.stderr
+    assert f"{len(every)} damaged" in nothing.stderr and "nothing could be compared" in nothing.stderr
 
 
 def _tamper(folder, key):
