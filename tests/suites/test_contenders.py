@@ -1,8 +1,13 @@
 """What the suites are told by their surroundings, and what they tell of them."""
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
+from asv.runner import BENCHMARK_RUN_SCRIPT
 
 from harness.errors import InvalidInput
 from harness.measure import cores
@@ -55,6 +60,24 @@ def test_facts_lie_beside_the_configuration_and_tell_the_cores_of_timed_blocks(b
     assert facts.get("cores") == cores.Cores(contenders.THREADS).facts().get("cores")
     contenders.note(job, {"session": "1f", "BLAS": "a"})
     assert "session" not in json.loads(told.read_text())["numpy"]
+
+
+ASVS = "from suites import sidecar; print(sidecar.path())"
+
+
+def test_in_the_present_environment_facts_lie_where_asv_works(beside_asv, monkeypatch):
+    """There asv sets no variable, and has each benchmark run in a folder that it makes for it."""
+    assert Path(BENCHMARK_RUN_SCRIPT).parts[-2:] == sidecar.SCRIPT
+    script = beside_asv.joinpath(*sidecar.SCRIPT)
+    script.parent.mkdir()
+    script.write_text(ASVS)
+    elsewhere = beside_asv / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(beside_asv)
+    here = {name: value for name, value in os.environ.items() if not name.startswith("ASV")}
+    here["PYTHONPATH"] = str(Path(sidecar.__file__).resolve().parent.parent)
+    told = subprocess.check_output([sys.executable, script, "run"], text=True, cwd=elsewhere, env=here)
+    assert told.strip() == str(beside_asv / sidecar.RESULTS / "facts" / "present-existing.facts")
 
 
 def test_without_asv_nothing_is_written(beside_asv, monkeypatch):
