@@ -160,7 +160,8 @@ def updates() -> Study:
     modes = replace(every, optimizers=every.optimizers[:3])  # torch.optim has no lion
     kernels = replace(modes, backends=("torch",), modes=("single", "foreach", "fused"))
     graphs = replace(modes, backends=("tensorflow",), modes=("eager", "xla"))
-    grids = (every, kernels, graphs)
+    compiled = replace(every, optimizers=("adam",), backends=("torch",), modes=("compile",))
+    grids = (every, kernels, graphs, compiled)
     return Study(
         "updates",
         "the update alone, from a thousand to ten million parameters, a million in a hundred tensors too, as shipped: "

@@ -5,6 +5,7 @@ import itertools
 import pytest
 from msgspec.structs import replace
 
+from harness import registry
 from harness.errors import InvalidInput
 from harness.problems.catalogue import problem_name
 from harness.spec.fault import Put, Rate, Scale
@@ -162,3 +163,13 @@ def test_updates_hold_fused_adam_of_torch_at_every_size():
     fused = {cell.problem for cell in adam if (cell.backend, cell.mode) == ("torch", "fused")}
     assert fused == {cell.problem for cell in chosen}
     assert {cell.backend for cell in adam} >= {"numpy", "torch", "tensorflow", "jax"}
+
+
+def test_updates_hold_adam_in_every_mode_of_every_backend():
+    chosen = [cell for grid in STUDIES["updates"].grids for cell in cells(grid)]
+    adam = {cell.backend: set() for cell in chosen}
+    for cell in chosen:
+        if isinstance(cell.recipe.optimizer, Adam):
+            declared = registry.find(cell.backend).modes
+            adam[cell.backend].add(declared[0] if cell.mode == "default" else cell.mode)
+    assert adam == {name: set(registry.find(name).modes) for name in ("numpy", "torch", "tensorflow", "jax")}
