@@ -32,7 +32,8 @@ def scale(kind: Kind, values: Sequence[float]) -> tuple[float, str]:
 def newest(machine: Machine, track: Track, name: str, level: float) -> Table:
     """One benchmark on the newest commit, ratios to the lowest contender of the same parameters; the long way down."""
     kind = track.benchmark.kind
-    whos = [who for who in machine.trackers if who in track.who]
+    here = {who for row, who in track.points if track.at(row, who, machine.newest) is not None}
+    whos = [who for who in machine.trackers if who in track.who and who in here]
     values = [one.median for row in track.rows for one in measured(machine, track, row).values()]
     size, unit = scale(kind, values)
     cells: dict[tuple[str, str], Entry] = {}

@@ -206,6 +206,17 @@ def test_one_contender_in_two_environments_and_two_machines(folder, asv_run, tmp
     )
 
 
+def test_who_was_not_measured_on_the_newest_commit_has_no_row_there(asv_run):
+    """As one environment's contenders where another was measured since."""
+    old, new = asv_results.read(asv_run.results).found
+    machine = Tracked([replace(old, environment="other"), new], []).machines[0]
+    (step,) = (track for track in machine.tracks if track.benchmark.name == STEP)
+    assert any("other" in who for who in step.who)
+    shown = commits_tables.newest(machine, step, "n", 0.95)
+    assert not any("other" in heading for heading in (column.name for column in shown.columns))
+    assert not any("other" in entry.text for row in shown.rows for entry in row)
+
+
 def test_environments_are_named_by_what_tells_them_apart(asv_run):
     """And a contender that one of several measured needs none of their names."""
     one = asv_results.read(asv_run.results).found[-1]
