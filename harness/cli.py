@@ -473,7 +473,7 @@ def _difference(verdict: Verdict) -> str:
 
 def _print(tables: Mapping[str, Sequence[Any]], shape: Format) -> None:
     if shape is Format.json:
-        print(msgspec.json.format(msgspec.json.encode({"schema": SCHEMA, **tables})).decode())
+        print(msgspec.json.format(msgspec.json.encode({"schema": SCHEMA, **tables}, enc_hook=float)).decode())
         return
     for title, rows in tables.items():
         if not rows:

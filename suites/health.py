@@ -3,16 +3,19 @@
 Some of these are here to fail: there fewer findings are a changed verdict, not a better network.
 """
 
+import itertools
 import math
 
 import numpy as np
 
-from harness.spec.job import Health
+from harness.errors import GradgaugeError
+from harness.spec.job import LEVELS, Health
 from harness.store import Record
 from harness.study import Grid, find_case
-from suites import contenders, meaning, training
+from suites import contenders, meaning, observation, training
 
 OBSERVED = Health(every=5, window=4)
+TURNS = 8  # of what it costs
 # Name → case, trained with its own recipe and budget.
 PROBLEMS = {
     "digits": "digits-64-64-64-10",
@@ -108,3 +111,38 @@ class Observed:
 
     track_alarms.unit = track_unjudged.unit = "findings"  # type: ignore[attr-defined]
     track_depth.unit = track_worst_depth.unit = track_off_theory.unit = "decades"  # type: ignore[attr-defined]
+
+
+class Looking:
+    """What it costs to look, every step, every tenth or every hundredth: ``suites.observation``, in fewer turns."""
+
+    params = [contenders.EACH, list(observation.PROBLEMS), list(LEVELS)]
+    param_names = ["contender", "problem", "level"]
+    version = meaning.version((*observation.PROBLEMS.values(), *observation.OBSERVED.values(), observation.RECIPE))
+    timeout = 60.0
+
+    def setup_cache(self) -> training.Figures:
+        """Time each framework on each problem in a process of its own, plain steps and every level in turn."""
+        return {
+            (contender, problem, level): {"cost": figure}
+            for contender, problem in itertools.product(contenders.EACH, observation.PROBLEMS)
+            if contenders.missing(backend := contender.partition(" ")[0]) is None
+            for level, figure in costs(backend, problem).items()
+        }
+
+    setup_cache.timeout = 1800.0  # type: ignore[attr-defined]
+
+    def track_cost(self, figures: training.Figures, contender: str, problem: str, level: str) -> float:
+        """Time of observed training over that of plain training."""
+        return training.figure(figures, "cost", contender, problem, level)
+
+    track_cost.unit = "plain training"  # type: ignore[attr-defined]
+
+
+def costs(backend: str, problem: str) -> dict[str, training.Figure]:
+    """By level, the median ratio; why there is none, where it broke."""
+    try:
+        found = observation.apart(backend, problem, contenders.THREADS, TURNS)
+    except GradgaugeError as error:
+        return dict.fromkeys(LEVELS, training.Failure(str(error)))
+    return {level: float(np.median(found[level])) for level in LEVELS}

@@ -3,8 +3,9 @@
 ``python -m suites.observation`` measures all four frameworks on a perceptron (64-512-512-10) and a convolutional
 network on the digits, batch 128, Adam as shipped, float32, each in a process of its own held to one core, then to two.
 In each turn the same steps are made plainly, by ``Trainer.train``, and at each level as ``measure.health`` makes them,
-with the row of every observed step on the host. Printed are medians of the ratios to plain steps of the same turn, with
-their 95 % interval.
+with the row of every observed step on the host. It is the second hundred steps of a run that are timed: the first
+observation at level full looks for an eigenvector from nothing, and the others from the one before. Printed are medians
+of the ratios to plain steps of the same turn, with their 95 % interval.
 """
 
 import argparse
@@ -20,6 +21,7 @@ import numpy as np
 
 from harness import registry
 from harness.backend import Integers
+from harness.errors import GradgaugeError
 from harness.measure.cores import Cores
 from harness.measure.curvature import Curvature
 from harness.measure.health import Observing
@@ -28,67 +30,71 @@ from harness.problems import task as tasks
 from harness.problems.catalogue import case
 from harness.spec.activations import Relu
 from harness.spec.cell import Budget, Cell
-from harness.spec.job import Health, Level, Speed
+from harness.spec.job import Health, Level
 from harness.spec.layers import Dense
 from harness.spec.losses import CrossEntropy
 from harness.spec.optimizers import Adam
 from harness.spec.problem import DataSet, Network
 from harness.spec.recipe import Recipe
+from suites import contenders
 
 FRAMEWORKS = ("numpy", "torch", "tensorflow", "jax")
 PERCEPTRON = Network(
     DataSet("digits", scaling="min_max"), (Dense(512), Relu(), Dense(512), Relu(), Dense(10)), CrossEntropy()
 )
 PROBLEMS = {"mlp": PERCEPTRON, "cnn": case("digits-cnn").problem}
-# Level → every how many steps it is observed, and the most that the median ratio may be.
-LEVELS: dict[Level, tuple[int, float]] = {"minimal": (1, 1.08), "standard": (10, 1.05), "full": (100, 1.10)}
+OBSERVED: dict[Level, Health] = {
+    "minimal": Health(level="minimal", every=1),
+    "standard": Health(level="standard", every=10),
+    "full": Health(level="full", every=100),
+}
+GOALS: dict[Level, float] = {"minimal": 1.08, "standard": 1.05, "full": 1.10}  # the most that a median ratio is to be
 THREADS = (1, 2)
 STEPS, TURNS = 100, 30
-WARM_UP = Speed().warm_up
 RECIPE = Recipe(Adam(lr=0.001))
 
 
 def measure(backend: str, problem: str, threads: int, turns: int) -> dict[str, list[float]]:
     """Of every turn, in this process: seconds of a plain step, and of each level the ratio to it."""
-    cell = Cell(PROBLEMS[problem], RECIPE, Budget(steps=STEPS, batch=128), backend, implementation="shipped")
+    cell = Cell(PROBLEMS[problem], RECIPE, Budget(steps=2 * STEPS, batch=128), backend, "shipped", contenders.DEVICE)
     cores, task = Cores(threads), tasks.make(cell.problem)
     start = tasks.initial(task, 0)
     run = Builder(registry.find(backend).open(threads)).open(cell, task, start)
     trainer, order = run.trainer(), run.order
 
-    def observing(level: Level) -> Callable[[Integers], object]:
-        what = Health(level=level, every=LEVELS[level][0])
-        if level == "full":
-            return lambda rows: Observing(trainer, what, curvature=Curvature(run, trainer)).train(rows)
-        return lambda rows: Observing(trainer, what).train(rows)
+    def training(name: Level | None) -> Callable[[Integers], object]:
+        """From the start, plainly or at a level."""
+        trainer.reset(start)
+        if name is None:
+            return trainer.train
+        curvature = Curvature(run, trainer) if name == "full" else None
+        return Observing(trainer, OBSERVED[name], curvature=curvature).train
 
-    sides: dict[str, Callable[[Integers], object]] = {"plain": trainer.train}
-    sides.update({level: observing(level) for level in LEVELS})
-    names = tuple(sides)
-    for train in sides.values():
-        train(order)  # compiles
+    names = (None, *OBSERVED)
+    for name in names:
+        training(name)(order)  # compiles
     cores.hold()  # as timed workers are
     gc.freeze()
-    found: dict[str, list[float]] = {name: [] for name in names}
+    found: dict[str, list[float]] = {name or "plain": [] for name in names}
     for turn in range(turns):
         first = turn % len(names)
         seconds = {}
         for name in names[first:] + names[:first]:
-            trainer.reset(start)
-            seconds[name] = _clock(trainer.train, sides[name], order)
-        plain = seconds.pop("plain")
+            seconds[name] = _clock(training(name), order)
+        plain = seconds.pop(None)
         found["plain"].append(plain / STEPS)
-        for name, taken in seconds.items():
-            found[name].append(taken / plain)
+        for level, taken in seconds.items():
+            found[str(level)].append(taken / plain)
     return found
 
 
-def _clock(plain: Callable[[Integers], object], train: Callable[[Integers], object], order: Integers) -> float:
+def _clock(train: Callable[[Integers], object], order: Integers) -> float:
+    """Seconds of the second half."""
+    train(order[:STEPS])
     gc.collect()
     gc.disable()
-    plain(order[:WARM_UP])
     started = time.perf_counter()
-    train(order)
+    train(order[STEPS:])
     seconds = time.perf_counter() - started
     gc.enable()
     return seconds
@@ -106,29 +112,33 @@ def main() -> None:
     if asked.here:
         print(json.dumps(measure(asked.only, asked.problem, asked.threads, asked.turns)))
         return
-    bounds = "".join(f"{f'{level} / {every}: ≤ {bound}':28}" for level, (every, bound) in LEVELS.items())
+    bounds = "".join(f"{f'{level} / {what.every}: ≤ {GOALS[level]}':28}" for level, what in OBSERVED.items())
     print(f"{'':8}{'':12}{'threads':>8}{'plain':>12}    {bounds}")
     for problem in [asked.problem] if asked.problem else PROBLEMS:
         for threads in [asked.threads] if asked.threads else THREADS:
             for backend in [asked.only] if asked.only else FRAMEWORKS:
-                row = _row(apart(backend, problem, threads, asked.turns))
+                try:
+                    row = _row(apart(backend, problem, threads, asked.turns))
+                except GradgaugeError as error:
+                    row = f"    {error}"
                 print(f"{problem:8}{backend:12}{threads:>8}{row}", flush=True)
 
 
 def apart(backend: str, problem: str, threads: int, turns: int) -> dict[str, list[float]]:
-    """What ``measure`` finds in a process of its own."""
+    """What ``measure`` finds in a process of its own. Raises ``GradgaugeError`` where it fails."""
     which = ["--only", backend, "--problem", problem, "--threads", str(threads), "--turns", str(turns), "--here"]
     flags = {**os.environ, **registry.find(backend).environment(threads)}
     command = [sys.executable, "-m", "suites.observation", *which]
     done = subprocess.run(command, env=flags, capture_output=True, text=True)
     if done.returncode:
-        raise SystemExit(f"{backend}, {problem}, {threads} threads: {done.stderr}")
+        why = (done.stderr.splitlines() or [f"exit code {done.returncode}"])[-1]
+        raise GradgaugeError(f"{backend}, {problem}, {threads} threads: {why}")
     found: dict[str, list[float]] = json.loads(done.stdout.splitlines()[-1])
     return found
 
 
 def _row(found: dict[str, list[float]]) -> str:
-    ratios = "".join(f"{interval(found[level]):28}" for level in LEVELS)
+    ratios = "".join(f"{interval(found[level]):28}" for level in OBSERVED)
     return f"{np.median(found['plain']) * 1e6:>9.0f} µs    {ratios}"
 
 

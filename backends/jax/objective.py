@@ -27,9 +27,10 @@ class Objective:
         self.problem, self.constants, self.names = task.problem, task.constants, task.parameters
         self.exact = cell.implementation == "exact"
         self.penalty = penalties.penalty(cell.recipe.penalty, task.samples)
-        self.gradient = jax.jit(self._gradient, compiler_options=SOON)
-        self.curvature = jax.jit(self._curvature, compiler_options=SOON)
-        self.evaluation = jax.jit(self._evaluation, compiler_options=SOON if self.exact else None)
+        options = SOON if self.exact else None
+        self.gradient = jax.jit(self._gradient, compiler_options=options)
+        self.curvature = jax.jit(self._curvature, compiler_options=options)
+        self.evaluation = jax.jit(self._evaluation, compiler_options=options)
 
     def penalised(self, parameters: Arrays, x: Array, y: Array, at: Pass) -> tuple[Array, Seen]:
         """Loss + penalty; both apart, and the running moments after it."""

@@ -4,19 +4,21 @@ A tap on a layer's outputs changes nothing forward. Its parameter is one number,
 norm of the gradient that comes back to the outputs: so XLA makes the norm where the gradient is, and keeps no copy.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 from backends.jax.layers import Arrays, Pass
 from backends.jax.objective import Objective, Running
-from harness.observation import BINS, EDGES, Layout, Watched
+from harness.observation import BINS, EDGES, Layout
 
 Row = list[Array]  # pieces of a row, in its order
-Looked = dict[str, tuple[Array, Array, Array]]  # by layer: numbers of its outputs; how often each unit was not 0; bins
+EXACT = 2**24  # up to here float32 counts
 
 
 @jax.custom_vjp
@@ -30,7 +32,7 @@ def _tap(y: Array, norm: Array) -> tuple[Array, None]:
 
 
 def _come_back(_: None, delta: Array) -> tuple[Array, Array]:
-    return delta, length(delta)
+    return delta, lengths([delta])[0]
 
 
 tap.defvjp(_tap, _come_back)
@@ -44,10 +46,10 @@ def differentiate(
 
     def penalised(held: tuple[Arrays, Arrays]) -> tuple[Array, Any]:
         w, taps = held
-        looked: Looked = {}
+        looked: dict[str, Array] = {}
 
         def look(name: str, y: Array) -> Array:
-            looked[name] = _outputs(watched[name], jax.lax.stop_gradient(y), layout.bins)
+            looked[name] = jax.lax.stop_gradient(y)
             return tap(y, taps[name]) if name in taps else y
 
         total, (seen, running) = objective.penalised(w, x, y, at._replace(look=look if watched else None))
@@ -60,57 +62,90 @@ def differentiate(
     if not watched:
         return seen, running, g, []
     zero = jnp.zeros_like(seen["loss"])
-    outputs = jnp.stack([looked[name][0] for name in watched], axis=1)
     back = jnp.stack([signals.get(name, zero) for name in watched])
-    each = [looked[name][i] for i in (1, 2) for name in watched]
-    return seen, running, g, [outputs.ravel(), back, *each]
+
+    outputs, active = _outputs(layout, [looked[name] for name in watched])
+    counted = [_histogram(looked[name]) for name in watched] if layout.bins else []
+    return seen, running, g, [outputs.ravel(), back, *active, *counted]
 
 
 def of_tensors(layout: Layout, g: Arrays, clipped: Arrays, w: tuple[Arrays, Arrays], last: Arrays | None) -> Row:
     """The part of the row that is about tensors; ``w`` before and after the update, ``last`` the gradient before."""
-    before, after = w
     names = layout.parameters
-
-    def each(quantity: Callable[[str], Array]) -> Array:
-        return jnp.stack([quantity(name) for name in names]).astype(g[names[0]].dtype)
-
-    found = [each(lambda n: length(g[n])), each(lambda n: length(clipped[n]))]
+    raw = lengths([g[n] for n in names])
+    found = [raw, raw if all(clipped[n] is g[n] for n in names) else lengths([clipped[n] for n in names])]
     if last is None:
         return found
+    before, after = w
     delta = {n: after[n] - before[n] for n in names}
+
+    def each(quantity: Callable[[str], Array]) -> Array:
+        return jnp.stack([quantity(n) for n in names])
+
     return [
         *found,
-        each(lambda n: length(delta[n])),
-        each(lambda n: length(before[n])),
-        each(lambda n: jnp.max(jnp.abs(g[n]))),
-        each(lambda n: jnp.max(jnp.abs(delta[n]))),
-        each(lambda n: jnp.max(jnp.abs(before[n]))),
-        each(lambda n: jnp.sum(g[n] == 0)),
-        each(lambda n: jnp.sum((after[n] == before[n]) & (g[n] != 0))),
-        each(lambda n: jnp.sum(~jnp.isfinite(g[n]))),
-        each(lambda n: cosine(g[n], last[n])),
+        lengths([delta[n] for n in names]),
+        lengths([before[n] for n in names]),
+        *(each(lambda n, of=of: jnp.max(jnp.abs(of[n]))) for of in (g, delta, before)),  # type: ignore[misc]
+        each(lambda n: count(g[n] == 0, raw)),
+        each(lambda n: count((after[n] == before[n]) & (g[n] != 0), raw)),
+        nonfinite([g[n] for n in names], raw),
+        cosines([g[n] for n in names], [last[n] for n in names], raw),
     ]
 
 
-def _outputs(layer: Watched, y: Array, bins: int) -> tuple[Array, Array, Array]:
-    low, high = layer.bounds or (-jnp.inf, jnp.inf)
-    found = [
-        jnp.mean(y),
-        length(y),
-        jnp.sum(y == 0),
-        jnp.sum((y < low) | (y > high)),
-        jnp.sum(~jnp.isfinite(y)),
-    ]
-    units = y.reshape(-1, max(layer.units, 1))
-    active = jnp.sum(units != 0, axis=0).astype(y.dtype) if layer.units else jnp.zeros_like(y, shape=(0,))
-    counted = _histogram(y) if bins else jnp.zeros_like(y, shape=(0,))
-    return jnp.stack([one.astype(y.dtype) for one in found]), active, counted
+def _outputs(layout: Layout, ys: list[Array]) -> tuple[Array, Row]:
+    """Of all layers: what is seen of their outputs (quantities, layers), and how often each unit was not 0."""
+    norms = lengths(ys)
+    zeros, saturated, active = [], [], []
+    for layer, y in zip(layout.layers, ys, strict=True):
+        if layer.units:
+            active.append(jnp.sum((y != 0).astype(y.dtype).reshape(-1, layer.units), axis=0))
+            zeros.append(y.size - jnp.sum(active[-1]))
+        else:
+            zeros.append(count(y == 0, y))
+        low, high = layer.bounds or (0.0, 0.0)
+        saturated.append(count((y < low) | (y > high), y) if layer.bounds else jnp.zeros_like(zeros[-1]))
+    means = jnp.stack([jnp.mean(y) for y in ys])
+    return jnp.stack([means, norms, jnp.stack(zeros), jnp.stack(saturated), nonfinite(ys, norms)]), active
 
 
 def _histogram(y: Array) -> Array:
     flat = jnp.where(jnp.isfinite(y) & (y != 0), y, 0.0).ravel()  # of −0 a sort makes less than 0
     bins = jnp.searchsorted(jnp.asarray(EDGES, y.dtype), flat, side="right")
     return jnp.bincount(bins, length=BINS).astype(y.dtype)
+
+
+def count(marked: Array, like: Array) -> Array:
+    """How many are marked, as a number of the kind of ``like``, whose sum is the quicker one and exact up to 2²⁴."""
+    return jnp.sum(marked.astype(like.dtype)) if marked.size <= EXACT else jnp.sum(marked).astype(like.dtype)
+
+
+def nonfinite(tensors: list[Array], norms: Array) -> Array:
+    """How many numbers of each are NaN or ±∞: none where all norms are finite."""
+    found: Array = jax.lax.cond(
+        jnp.all(jnp.isfinite(norms)),
+        lambda _: jnp.zeros_like(norms),
+        lambda each: jnp.stack([count(~jnp.isfinite(v), norms) for v in each]),
+        tensors,
+    )
+    return found
+
+
+def lengths(tensors: list[Array]) -> Array:
+    """‖·‖ of each, without squares that are 0 or ∞ in float32, beside which JAX may have no other kind."""
+    plain = jnp.sqrt(jnp.stack([jnp.vdot(v, v) for v in tensors]))
+    found: Array = jax.lax.cond(
+        sure(plain), lambda _: plain, lambda each: jnp.stack([length(v) for v in each]), tensors
+    )
+    return found
+
+
+def sure(norms: Array) -> Array:
+    """Whether the squares that make these norms neither vanished (of 1e8 numbers) nor overflowed."""
+    kind = np.finfo(norms.dtype)
+    least = math.sqrt(1e8 * float(kind.tiny) / float(kind.eps))
+    return jnp.all((norms >= least) & (norms < jnp.inf))
 
 
 def scale(v: Array) -> Array:
@@ -120,9 +155,23 @@ def scale(v: Array) -> Array:
 
 
 def length(v: Array) -> Array:
-    """‖v‖, without the squares of numbers so small that in float32, beside which JAX may have no other, they are 0."""
+    """‖v‖ of numbers of any size, 0 and the largest among them."""
     by = scale(v)
     return by * jnp.sqrt(jnp.sum(jnp.square(v / by)))
+
+
+def cosines(left: list[Array], right: list[Array], norms: Array) -> Array:
+    """⟨left, right⟩ over their norms, of which the left ones are given; NaN where one of them is 0."""
+    plain = jnp.sqrt(jnp.stack([jnp.vdot(v, v) for v in right]))
+
+    def products(_: object) -> Array:
+        return jnp.stack([jnp.vdot(a, b) for a, b in zip(left, right, strict=True)]) / (norms * plain)
+
+    def scaled(each: tuple[list[Array], list[Array]]) -> Array:
+        return jnp.stack([cosine(a, b) for a, b in zip(*each, strict=True)])
+
+    found: Array = jax.lax.cond(sure(norms) & sure(plain), products, scaled, (left, right))
+    return found
 
 
 def cosine(left: Array, right: Array) -> Array:

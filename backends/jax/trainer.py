@@ -31,7 +31,7 @@ fence: Callable[[Any], Any] = jax.block_until_ready
 
 # Steps between two transfers: the length of the buffers, which is part of the compiled step's types.
 BLOCK = 256
-AT_ONCE = 16  # the same of observed steps, whose rows are long
+AT_ONCE: dict[Level, int] = {"minimal": 64, "standard": 16, "full": 16}  # of observed steps, whose rows may be long
 
 
 class State(NamedTuple):
@@ -44,6 +44,14 @@ class State(NamedTuple):
     seen: Any  # name → (BLOCK, …): what the steps of this block report
     row: Any  # the step's place in this block
     scale: Any  # what the harness multiplies the rate by
+
+
+class Look(NamedTuple):
+    """What it takes to look at a step."""
+
+    layout: Layout
+    step: Callable[..., Any]
+    table: Array  # (AT_ONCE of the level, width): a row of what was seen for each step of a block; donated to it
 
 
 class JaxTrainer:
@@ -66,7 +74,7 @@ class JaxTrainer:
         noisy = any(isinstance(place.layer, Dropout) for place in found)
         self.masked, self.drawn = noisy and self.objective.exact, noisy and not self.objective.exact
         self.step = jax.jit(self._step, donate_argnums=0)
-        self.observed: dict[Level, Callable[..., Any]] = {}  # the step that is looked at, compiled when it is asked for
+        self.looks: dict[Level, Look] = {}  # what it takes to look at a step, made when it is asked for
         self.phases = Phases(cell, task.parameters, steps, self.objective)
         with self._precision():
             self.parts = fence({name: self._part(part) for name, part in task.parts.items()})
@@ -99,13 +107,15 @@ class JaxTrainer:
         return Steps(seen["loss"], seen.get("penalty", np.zeros(len(order))), seen.get("norms"))
 
     def observe(self, order: Integers, level: Level) -> Observed:
-        layout = Layout(self.task, level)
-        if level not in self.observed:
-            self.observed[level] = jax.jit(partial(self._observed_step, layout), donate_argnums=(0, 1, 2))
         with self._precision():
-            begins = range(0, len(order), AT_ONCE)
-            tables = [self._observed_block(order[begin : begin + AT_ONCE], level, layout) for begin in begins]
-        return layout.read(np.concatenate([np.zeros((0, layout.width)), *tables]), order.shape[1])
+            if level not in self.looks:
+                layout = Layout(self.task, level)
+                step = jax.jit(partial(self._observed_step, layout), donate_argnums=(0, 1, 2))
+                table = self._put(np.zeros((AT_ONCE[level], layout.width), self.dtype))
+                self.looks[level] = Look(layout, step, table)
+            look, most = self.looks[level], AT_ONCE[level]
+            tables = [self._observed_block(order[at : at + most], level) for at in range(0, len(order), most)]
+        return look.layout.read(np.concatenate([np.zeros((0, look.layout.width)), *tables]), order.shape[1])
 
     def phase(self, name: Phase, order: Integers) -> Callable[[], None]:
         if name == "step":
@@ -221,22 +231,23 @@ class JaxTrainer:
         parameters = optax.apply_updates(parameters, updates)
         return jax.tree.leaves(State(parameters, optimizer, running, key, seen, state.row + 1, state.scale))
 
-    def _observed_block(self, rows: Integers, level: Level, layout: Layout) -> Floats:
-        """Make up to AT_ONCE observed steps; what was seen of them is fetched once."""
-        order = np.zeros((AT_ONCE, rows.shape[1]), np.int32)
+    def _observed_block(self, rows: Integers, level: Level) -> Floats:
+        """Make some observed steps; what was seen of them is fetched once."""
+        order = np.zeros((AT_ONCE[level], rows.shape[1]), np.int32)
         order[: len(rows)] = rows
         given = *self.parts["training"], self._put(order)
         last = self.last if level != "minimal" else None
         if level != "minimal" and last is None:
             shapes = self.task.shapes.items()
             last = self._put({name: np.full(shape, np.nan, self.dtype) for name, shape in shapes})
-        table = self._put(np.zeros((AT_ONCE, layout.width), self.dtype))
-        leaves, step = jax.tree.leaves(self.state._replace(row=self._put(np.int32(0)))), self.observed[level]
+        layout, step, table = self.looks[level]
+        leaves = jax.tree.leaves(self.state._replace(row=self._put(np.int32(0))))
         for t in range(self.done, self.done + len(rows)):
             masks = self._masks(t, rows.shape[1]) if self.masked else None
             leaves, last, table = step(leaves, last, table, *given, masks)
         self.done += len(rows)
         self.state, self.last = fence(jax.tree.unflatten(self.structure, leaves)), last or self.last
+        self.looks[level] = Look(layout, step, table)
         return np.array(table, np.float64)[: len(rows)]
 
     def _observed_step(

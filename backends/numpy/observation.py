@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from backends.numpy.trainer import NumpyTrainer
 
 
+EXACT = 2**24  # up to here float32 counts
+
+
 class Observer:
     """A trainer's step on batches of one size, with its looks."""
 
@@ -42,6 +45,11 @@ class Observer:
             last += layer.units
         self.counted = self.row[last:].reshape(layers, layout.bins)
         self.edges = np.asarray(EDGES, like=trainer.device.like)
+        if self.whole:
+            # Made once: large ones that are made and dropped in each step go back to the system.
+            shapes, like = trainer.task.shapes, trainer.device.like
+            self.before, self.delta, *self.kept = (Flat(shapes, trainer.dtype, like) for _ in range(4))
+            self.marks = [Flat(shapes, np.dtype(bool), like) for _ in range(2)]
         self.on = trainer.bound(batch, True, self._look) if layout.layers else trainer.objective(batch)
 
     def step(self, row: Array) -> Array:
@@ -53,13 +61,12 @@ class Observer:
         on.differentiate()
         if trainer.penalty is not None:
             self.row[1] = trainer.penalty()
-        norms(g, g.vector, self.tensors[0])
-        if not self.whole:
-            self._clip_and_update()
-        else:
-            before, raw = w.vector.copy(), g.vector.copy()
-            self._clip_and_update()
-            self._moved(before, raw)
+        norms(g.pieces, self.tensors[0])
+        if self.whole:
+            self.kept[0].vector[...], self.before.vector[...] = g.vector, w.vector
+        self._clip_and_update()
+        if self.whole:
+            self._moved()
         if on.average:
             on.remember()
         return self.row
@@ -68,27 +75,32 @@ class Observer:
         update, g = self.trainer.update, self.trainer.g
         if update.clip is not None:
             update.clip()
-            norms(g, g.vector, self.tensors[1])
+            norms(g.pieces, self.tensors[1])
         else:
             self.tensors[1] = self.tensors[0]
         update.apply()
 
-    def _moved(self, before: Array, g: Array) -> None:
+    def _moved(self) -> None:
         """What is more of the tensors, from w before the update and g before the clip."""
-        flat, after, out = self.trainer.w, self.trainer.w.vector, self.tensors
-        delta = np.subtract(after, before)
-        norms(flat, delta, out[2])
-        norms(flat, before, out[3])
+        out, before, delta, g = self.tensors, self.before, self.delta, self.kept[0]
+        np.subtract(self.trainer.w.vector, before.vector, delta.vector)
+        norms(delta.pieces, out[2])
+        norms(before.pieces, out[3])
         for i, values in enumerate((g, delta, before), 4):
-            maxima(flat, np.absolute(values), out[i])
-        stands = np.logical_and(np.equal(after, before), np.not_equal(g, 0))
-        for i, marked in ((7, np.equal(g, 0)), (8, stands), (9, np.equal(np.isfinite(g), False))):
-            counts(flat, marked, out[i])
+            largest(values.pieces, out[i])
+        zero, stands = self.marks
+        np.equal(g.vector, 0, zero.vector)
+        counts(zero.pieces, out[7])
+        np.equal(delta.vector, 0, stands.vector)
+        np.greater(stands.vector, zero.vector, stands.vector)  # and there is a gradient
+        counts(stands.pieces, out[8])
+        nonfinite(g.pieces, out[0], out[9])
         last, self.trainer.last = self.trainer.last, (g, out[0].copy())
+        self.kept.reverse()
         if last is None:
             out[10] = np.nan
         else:
-            products(flat, (g, out[0]), last, out[10])
+            products((g, out[0]), last, out[10])
             np.divide(out[10], out[0], out[10])
             np.divide(out[10], last[1], out[10])
 
@@ -102,15 +114,15 @@ class Observer:
         y = value.reshape(-1)
         out = self.layers
         out[1, i] = length(y)
-        out[0, i] = y.sum(dtype=np.float64) / y.size
+        out[0, i] = total(y, out[1, i]) / y.size
         if layer.bounds is not None:
             low, high = layer.bounds
             out[3, i] = np.count_nonzero(np.greater(low, y)) + np.count_nonzero(np.greater(y, high))
-        out[4, i] = y.size - np.count_nonzero(np.isfinite(y))
+        nonfinite([y], out[1, i : i + 1], out[4, i : i + 1])
         there = np.not_equal(y, 0)
         out[2, i] = y.size - np.count_nonzero(there)
         if layer.units:
-            self.active[layer.name][...] = np.count_nonzero(there.reshape(-1, layer.units), 0)
+            self.active[layer.name][...] = columns(there.reshape(-1, layer.units))
         if self.layout.bins:
             finite = np.where(np.isfinite(y), y, 0.0)
             self.counted[i] = np.bincount(np.searchsorted(self.edges, finite, side="right"), minlength=BINS)
@@ -129,34 +141,50 @@ def length(v: Array) -> Any:
     return np.sqrt(double.dot(double))
 
 
+def total(v: Array, norm: float) -> Any:
+    """The sum of a vector whose norm is given."""
+    return v.sum() if on_host(v) and sure(norm) else v.sum(dtype=np.float64)
+
+
+def columns(marked: Array) -> Array:
+    """How many of each column are marked: a product, where few columns would make many short sums."""
+    if not on_host(marked) or len(marked) > EXACT:
+        return np.asarray(np.count_nonzero(marked, 0), like=marked)
+    return np.ones(len(marked), np.float32) @ marked.astype(np.float32)
+
+
 def sure(norm: float) -> bool:
     """Whether float32's squares neither vanished (of 1e8 numbers) nor overflowed where they make this norm."""
     return 1e-12 <= norm <= 1e18
 
 
-def norms(flat: Flat, vector: Array, into: Array) -> None:
+def norms(pieces: list[Array], into: Array) -> None:
     """‖·‖ of each tensor."""
-    for i, piece in enumerate(flat.split(vector)):
+    for i, piece in enumerate(pieces):
         into[i] = length(piece)
 
 
-def products(flat: Flat, now: tuple[Array, Array], last: tuple[Array, Array], into: Array) -> None:
+def products(now: tuple[Flat, Array], last: tuple[Flat, Array], into: Array) -> None:
     """The inner products of the tensors of two gradients, given with their norms."""
-    for i, (a, b) in enumerate(zip(flat.split(now[0]), flat.split(last[0]), strict=True)):
+    for i, (a, b) in enumerate(zip(now[0].pieces, last[0].pieces, strict=True)):
         plain = on_host(a) and (a.dtype == np.float64 or (sure(now[1][i]) and sure(last[1][i])))
         into[i] = a.dot(b) if plain else a.astype(np.float64).dot(b.astype(np.float64))
 
 
-def counts(flat: Flat, marked: Array, into: Array) -> None:
+def counts(pieces: list[Array], into: Array) -> None:
     """How many of each tensor are marked."""
-    for i, piece in enumerate(flat.split(marked)):
+    for i, piece in enumerate(pieces):
         into[i] = np.count_nonzero(piece)
 
 
-def maxima(flat: Flat, vector: Array, into: Array) -> None:
-    """The largest element of each tensor."""
-    if on_host(vector):
-        into[...] = np.maximum.reduceat(vector, flat.starts)
-    else:
-        for i, piece in enumerate(flat.split(vector)):
-            into[i] = piece.max()
+def nonfinite(pieces: list[Array], of: Array, into: Array) -> None:
+    """How many numbers of each are NaN or ±∞: none where the norm, given, is finite. On a GPU nobody waits to ask."""
+    for i, piece in enumerate(pieces):
+        known = on_host(piece) and math.isfinite(of[i])
+        into[i] = 0 if known else piece.size - np.count_nonzero(np.isfinite(piece))
+
+
+def largest(pieces: list[Array], into: Array) -> None:
+    """The largest |·| of each tensor, NaN where there is one."""
+    for i, piece in enumerate(pieces):
+        into[i] = np.maximum(piece.max(), -piece.min())

@@ -81,7 +81,7 @@ class NumpyTrainer:
         if self.masks is not None:
             self.masks.reset()
         self.update = Update(self.recipe, self.w, self.g, self.steps)
-        self.last: tuple[Array, Array] | None = None  # the gradient of the step observed last, and its tensors' norms
+        self.last: tuple[Flat, Array] | None = None  # the gradient of the step observed last, and its tensors' norms
         self.device.fence()
 
     def rescale(self, factor: float) -> None:
@@ -100,7 +100,7 @@ class NumpyTrainer:
             if penalty is not None:
                 penalised[i] = penalty()
             if self.observing:
-                measured(self.g, self.g.vector, norms[i])
+                measured(self.g.pieces, norms[i])
             update()
             if on.average:
                 on.remember()

@@ -1,6 +1,6 @@
 """What is seen of a step, as part of a traced step of its own: a row, and the gradient that the next is held against.
 
-Everything is reduced in float64, in which the square of a small float32 is not 0.
+Sums are float64's, in which the square of a small float32 is not 0; float32's where they lost nothing.
 """
 
 from __future__ import annotations
@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING
 import tensorflow as tf
 
 from backends.tensorflow import modes
-from harness.observation import BINS, EDGES, Layout, Watched
+from harness.observation import BINS, EDGES, Layout
 from harness.spec.job import Level
 
 if TYPE_CHECKING:
     from backends.tensorflow.trainer import TensorFlowTrainer
 
 DOUBLE = tf.float64
+LEAST, MOST = 1e-12, 1e18  # norms between which float32's squares neither vanish (of 1e8 numbers) nor overflow
+EXACT = 2**24  # up to here float32 counts
 
 
 class Observer:
@@ -63,11 +65,12 @@ class Observer:
         g = [tf.convert_to_tensor(one) for one in g]
         before = [tf.identity(w) for w in trainer.weights]
         clipped = trainer.update.clipped(g)
-        found = [_norms(g), _norms(clipped)]
+        raw = _norms(g)
+        found = [raw, raw if all(a is b for a, b in zip(g, clipped, strict=True)) else _norms(clipped)]
         trainer.update.unclipped(clipped)
         if self.whole:
             after = [tf.convert_to_tensor(w) for w in trainer.weights]
-            found += _moved(g, before, after, last)
+            found += _moved(g, before, after, last, raw)
         if self.watched:
             found += self._looked(outputs, dict(zip(signalled, signals, strict=True)))
         head = [tf.cast(one, DOUBLE) for one in (loss, penalty)]
@@ -75,50 +78,50 @@ class Observer:
 
     def _looked(self, outputs: dict[str, tf.Tensor], signals: dict[str, tf.Tensor]) -> list[tf.Tensor]:
         """What was seen of the layers, in the row's order."""
-        doubles = {name: tf.cast(outputs[name], DOUBLE) for name in self.watched}
-        table = tf.stack([_of_output(layer, doubles[name]) for name, layer in self.watched.items()], axis=1)
-        zero = tf.zeros((), DOUBLE)
-        back = [_norm(signals[name]) if name in signals else zero for name in self.watched]
-        active = [
-            tf.reduce_sum(tf.cast(tf.reshape(doubles[name], [-1, layer.units]) != 0, DOUBLE), 0)
-            for name, layer in self.watched.items()
-            if layer.units
-        ]
-        counted = [_histogram(y) for y in doubles.values()] if self.layout.bins else []
-        return [tf.reshape(table, [-1]), tf.stack(back), *active, *counted]
+        ys = [outputs[name] for name in self.watched]
+        norms, zero = _norms(ys), tf.zeros((), DOUBLE)
+        zeros, saturated, active = [], [], []
+        for layer, y in zip(self.watched.values(), ys, strict=True):
+            if layer.units:
+                there = tf.cast(tf.reshape(y, [-1, layer.units]) != 0, tf.float32)  # exact up to 2²⁴ of one unit
+                active.append(tf.cast(tf.reduce_sum(there, 0), DOUBLE))
+                zeros.append(y.shape.num_elements() - tf.reduce_sum(active[-1]))
+            else:
+                zeros.append(_count(y == 0))
+            low, high = layer.bounds or (0.0, 0.0)
+            saturated.append(_count((y < low) | (y > high)) if layer.bounds else zero)
+        of_outputs = [_means(ys, norms), norms, tf.stack(zeros), tf.stack(saturated), _nonfinite(ys, norms)]
+        signalled = [name for name in self.watched if name in signals]
+        lengths = dict(zip(signalled, tf.unstack(_norms([signals[name] for name in signalled])), strict=True))
+        back = [lengths.get(name, zero) for name in self.watched]
+        counted = [_histogram(tf.cast(y, DOUBLE)) for y in ys] if self.layout.bins else []
+        return [*of_outputs, tf.stack(back), *active, *counted]
 
 
 def _moved(
-    g: list[tf.Tensor], before: list[tf.Tensor], after: list[tf.Tensor], last: tuple[tf.Tensor, ...]
+    g: list[tf.Tensor], before: list[tf.Tensor], after: list[tf.Tensor], last: tuple[tf.Tensor, ...], raw: tf.Tensor
 ) -> list[tf.Tensor]:
-    """What a standard row says more of the tensors."""
+    """What a standard row says more of the tensors; ``raw`` are the norms of g."""
     delta = [new - old for new, old in zip(after, before, strict=True)]
     stands = [(d == 0) & (one != 0) for d, one in zip(delta, g, strict=True)]
-    products = [
-        tf.reduce_sum(tf.cast(a, DOUBLE) * tf.cast(b, DOUBLE)) / _norm(a) / _norm(b)
-        for a, b in zip(g, last, strict=True)
-    ]
     return [
         _norms(delta),
         _norms(before),
         *(tf.stack([_largest(one) for one in each]) for each in (g, delta, before)),
         tf.stack([_count(one == 0) for one in g]),
         tf.stack([_count(one) for one in stands]),
-        tf.stack([_count(~tf.math.is_finite(one)) for one in g]),
-        tf.stack(products),
+        _nonfinite(g, raw),
+        _products(g, last, raw) / raw / _norms(list(last)),
     ]
 
 
-def _of_output(layer: Watched, y: tf.Tensor) -> tf.Tensor:
-    low, high = layer.bounds or (-math.inf, math.inf)
-    return tf.stack(
-        [
-            tf.reduce_mean(y),
-            _norm(y),
-            _count(y == 0),
-            _count((y < low) | (y > high)),
-            _count(~tf.math.is_finite(y)),
-        ]
+def _means(tensors: list[tf.Tensor], norms: tf.Tensor) -> tf.Tensor:
+    """The mean of each, in float64."""
+    plain = tf.stack([tf.cast(tf.reduce_mean(one), DOUBLE) for one in tensors])
+    if tensors[0].dtype == DOUBLE:
+        return plain
+    return tf.cond(
+        _sure(norms), lambda: plain, lambda: tf.stack([tf.reduce_mean(tf.cast(one, DOUBLE)) for one in tensors])
     )
 
 
@@ -128,12 +131,38 @@ def _histogram(y: tf.Tensor) -> tf.Tensor:
     return tf.math.unsorted_segment_sum(tf.ones_like(flat), bins, BINS)  # which XLA compiles too
 
 
-def _norm(v: tf.Tensor) -> tf.Tensor:
-    return tf.norm(tf.cast(v, DOUBLE))
-
-
 def _norms(tensors: list[tf.Tensor]) -> tf.Tensor:
-    return tf.stack([_norm(one) for one in tensors])
+    """‖·‖ of each, in float64."""
+    plain = tf.cast(tf.sqrt(2 * tf.stack([tf.nn.l2_loss(one) for one in tensors])), DOUBLE)
+    if tensors[0].dtype == DOUBLE:
+        return plain
+    return tf.cond(_sure(plain), lambda: plain, lambda: tf.stack([tf.norm(tf.cast(one, DOUBLE)) for one in tensors]))
+
+
+def _sure(norms: tf.Tensor) -> tf.Tensor:
+    """Whether sums in float32 lost nothing; what is exactly 0 may have."""
+    return tf.reduce_all((norms >= LEAST) & (norms <= MOST))
+
+
+def _products(g: list[tf.Tensor], last: tuple[tf.Tensor, ...], raw: tf.Tensor) -> tf.Tensor:
+    """The inner products of two gradients."""
+
+    def doubles() -> tf.Tensor:
+        return tf.stack([tf.reduce_sum(tf.cast(a, DOUBLE) * tf.cast(b, DOUBLE)) for a, b in zip(g, last, strict=True)])
+
+    def plain() -> tf.Tensor:
+        return tf.cast(tf.stack([tf.reduce_sum(a * b) for a, b in zip(g, last, strict=True)]), DOUBLE)
+
+    return doubles() if g[0].dtype == DOUBLE else tf.cond(_sure(raw), plain, doubles)
+
+
+def _nonfinite(tensors: list[tf.Tensor], norms: tf.Tensor) -> tf.Tensor:
+    """How many numbers of each are NaN or ±∞: none where all norms are finite."""
+    return tf.cond(
+        tf.reduce_all(tf.math.is_finite(norms)),
+        lambda: tf.zeros(len(tensors), DOUBLE),
+        lambda: tf.stack([_count(~tf.math.is_finite(one)) for one in tensors]),
+    )
 
 
 def _largest(v: tf.Tensor) -> tf.Tensor:
@@ -143,4 +172,5 @@ def _largest(v: tf.Tensor) -> tf.Tensor:
 
 
 def _count(marked: tf.Tensor) -> tf.Tensor:
-    return tf.reduce_sum(tf.cast(marked, DOUBLE))
+    kind = tf.float32 if marked.shape.num_elements() <= EXACT else DOUBLE
+    return tf.cast(tf.reduce_sum(tf.cast(marked, kind)), DOUBLE)

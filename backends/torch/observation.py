@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from backends.torch.trainer import TorchTrainer
 
 DOUBLE = torch.float64
+EXACT = 2**24  # up to here float32 counts
 LEAST, MOST = 1e-12, 1e18  # norms between which float32's squares neither vanish (of 1e8 numbers) nor overflow
 
 
@@ -33,8 +34,10 @@ class Observer:
         self.zero = torch.zeros((), dtype=DOUBLE, device=trainer.device)
         self.outputs: dict[str, Tensor] = {}
         self.signals: dict[str, Tensor] = {}
-        self.active: dict[str, Tensor] = {}
-        self.counted: dict[str, Tensor] = {}
+        weights = list[Tensor](trainer.weights) if self.whole else []
+        # Made once: large ones that are made and dropped in each step go back to the system.
+        buffers = [[torch.empty_like(w, requires_grad=False) for w in weights] for _ in range(5)]
+        self.before, self.delta, self.marks, *self.kept = buffers
         self.edges = torch.tensor(EDGES, dtype=DOUBLE, device=trainer.device)
 
     def step(self, row: Tensor) -> Tensor:
@@ -52,45 +55,69 @@ class Observer:
         update, weights = self.trainer.update, list[Tensor](self.trainer.weights)
         gradients = [w.grad for w in weights if w.grad is not None]
         raw = _norms(gradients)
-        kept = (gradients, weights) if self.whole else ((), ())
-        g, before = ([one.detach().clone() for one in tensors] for tensors in kept)
+        if self.whole:
+            torch._foreach_copy_(self.kept[0], gradients)
+            torch._foreach_copy_(self.before, weights)
         if update.clip is not None:
             update.clip()
         clipped = raw if update.clip is None else _norms(gradients)
         update.apply()
         update.forget()
-        if not self.whole:
-            return [raw, clipped]
-        sizes = torch.tensor([one.numel() for one in g], dtype=DOUBLE, device=raw.device)
-        delta = list(torch._foreach_sub(weights, before))
-        # Not 0 where w moved or had no gradient: a comparison whose result is not a bool is five times as quick.
-        moved = [d.abs().add_(torch.eq(one, 0, out=torch.empty_like(one))) for d, one in zip(delta, g, strict=True)]
+        return [raw, clipped, *self._moved(weights, raw)] if self.whole else [raw, clipped]
+
+    def _moved(self, weights: list[Tensor], raw: Tensor) -> list[Tensor]:
+        """What a standard row says more of the tensors; ``raw`` are the norms of the gradients kept."""
+        g, before, delta = self.kept[0], self.before, self.delta
+        for w, old, d in zip(weights, before, delta, strict=True):
+            torch.sub(w, old, out=d)
+        norms = [_norms(delta), _norms(before)]
+        largest = [torch.stack([_largest(one) for one in each]).double() for each in (g, delta, before)]
+        # As numbers: a comparison whose result is a bool takes five times as long. Of 0 and 1 sums are exact up to 2²⁴.
+        zero = [torch.eq(one, 0, out=at) for one, at in zip(g, self.marks, strict=True)]
+        stands = [torch.eq(d, 0, out=d) for d in delta]
+        zeros = _sums(zero)
+        frozen = _sums(stands) - _sums([at.mul_(d) for at, d in zip(zero, stands, strict=True)])
+        nonfinite = torch.zeros_like(raw)
+        if not self._all_finite(raw):
+            nonfinite = torch.stack([_count(~torch.isfinite(one)) for one in g])
         last, self.trainer.last = self.trainer.last, (g, raw)
-        return [
-            raw,
-            clipped,
-            _norms(delta),
-            _norms(before),
-            *(torch.stack([one.abs().amax() for one in each]).double() for each in (g, delta, before)),
-            self._counts(g, sizes),
-            self._counts(moved, sizes),
-            torch.zeros_like(raw) if self._all_finite(raw) else self._counts([torch.isfinite(one) for one in g], sizes),
-            raw * math.nan if last is None else _products((g, raw), last) / raw / last[1],
-        ]
+        self.kept.reverse()
+        cosine = raw * math.nan if last is None else _products((g, raw), last) / raw / last[1]
+        return [*norms, *largest, zeros, frozen, nonfinite, cosine]
 
     def _looked(self) -> list[Tensor]:
         """What was seen of the layers, in the row's order."""
-        if not self.layout.layers:
+        layers, outputs, signals = self.layout.layers, self.outputs, self.signals
+        self.outputs, self.signals = {}, {}
+        if not layers:
             return []
-        found = [
-            torch.stack([self.outputs[layer.name] for layer in self.layout.layers], dim=1).flatten(),
-            torch.stack([self.signals.get(layer.name, self.zero) for layer in self.layout.layers]),
-            *(self.active[layer.name] for layer in self.layout.layers if layer.units),
-            *(self.counted[layer.name] for layer in self.layout.layers if self.layout.bins),
+        ys = [outputs[layer.name] for layer in layers]
+        norms, active = _norms(ys), {}
+        zeros, saturated, nonfinite = [], [self.zero] * len(ys), [self.zero] * len(ys)
+        for i, (layer, y) in enumerate(zip(layers, ys, strict=True)):
+            there = torch.ne(y, 0, out=torch.empty_like(y))
+            if layer.units:
+                # In float32 exact up to 2²⁴ samples.
+                active[layer.name] = each = there.reshape(-1, layer.units).sum(dim=0).double()
+                zeros.append(y.numel() - each.sum())
+            else:
+                zeros.append(y.numel() - _sums([there])[0])
+            if layer.bounds is not None:
+                low, high = layer.bounds
+                saturated[i] = _count(torch.logical_or(y < low, y > high))
+        if not self._all_finite(norms):
+            nonfinite = [_count(~torch.isfinite(y)) for y in ys]
+        sure = norms.tolist() if norms.device.type == "cpu" else []
+        means = [
+            y.mean().double() if y.dtype == DOUBLE or (sure and LEAST <= sure[i] <= MOST) else y.double().mean()
+            for i, y in enumerate(ys)
         ]
-        for seen in (self.outputs, self.signals, self.active, self.counted):
-            seen.clear()
-        return found
+        return [
+            *(torch.stack(each) for each in (means, list(norms.unbind()), zeros, saturated, nonfinite)),
+            torch.stack([signals.get(layer.name, self.zero) for layer in layers]),
+            *active.values(),
+            *(self._histogram(y.double().flatten()) for y in ys if self.layout.bins),
+        ]
 
     @contextmanager
     def _looking(self) -> Iterator[None]:
@@ -106,31 +133,10 @@ class Observer:
         same = y is inputs[0]  # of an identity: what comes back to it is not all that comes back to its input
         if same:
             y = y.view_as(y)
-        with torch.no_grad():
-            self.outputs[layer.name] = self._of_output(layer, y.detach())
-            if self.layout.bins:
-                self.counted[layer.name] = self._histogram(y.detach().double().flatten())
+        self.outputs[layer.name] = y.detach()
         if y.requires_grad:
             y.register_hook(partial(self._back, layer.name))  # type: ignore[no-untyped-call]
         return y if same else None
-
-    def _of_output(self, layer: Watched, y: Tensor) -> Tensor:
-        if layer.units:
-            there = torch.ne(y, 0, out=torch.empty_like(y)).reshape(-1, layer.units)
-            self.active[layer.name] = active = there.sum(dim=0).double()  # in float32 exact up to 2²⁴ samples
-            there_all = active.sum()
-        else:
-            there_all = torch.count_nonzero(y).double()
-        nonfinite, saturated = self.zero, self.zero
-        norm, mean = _length(y), y.mean()
-        if not self._all_finite(norm):
-            nonfinite = y.numel() - torch.count_nonzero(torch.isfinite(y)).double()
-        if y.dtype != DOUBLE and not _sure(norm):
-            mean = y.double().mean()
-        if layer.bounds is not None:
-            low, high = layer.bounds
-            saturated = torch.count_nonzero(torch.logical_or(y < low, y > high)).double()
-        return torch.stack([mean.double(), norm, y.numel() - there_all, saturated, nonfinite])
 
     def _histogram(self, y: Tensor) -> Tensor:
         bins = torch.bucketize(torch.where(torch.isfinite(y), y, self.zero), self.edges, right=True)
@@ -139,10 +145,6 @@ class Observer:
     def _all_finite(self, norms: Tensor) -> bool:
         """Whether that is known: a finite norm has finite numbers. On a GPU nobody waits to ask."""
         return self.trainer.device.type == "cpu" and math.isfinite(float(norms.sum()))
-
-    def _counts(self, tensors: list[Tensor], sizes: Tensor) -> Tensor:
-        """How many numbers of each are 0."""
-        return sizes - torch.stack([torch.count_nonzero(one) for one in tensors]).double()
 
     def _back(self, name: str, delta: Tensor) -> None:
         self.signals[name] = _length(delta)
@@ -162,6 +164,21 @@ def _norms(tensors: list[Tensor]) -> Tensor:
 def _length(v: Tensor) -> Tensor:
     """‖v‖ in float64."""
     return _norms([v])[0]
+
+
+def _count(v: Tensor) -> Tensor:
+    """How many are not 0."""
+    return torch.count_nonzero(v).double()
+
+
+def _sums(tensors: list[Tensor]) -> Tensor:
+    """The sum of each, of numbers that are 0 or 1."""
+    return torch.stack([one.sum(dtype=DOUBLE if one.numel() > EXACT else None) for one in tensors]).double()
+
+
+def _largest(v: Tensor) -> Tensor:
+    """The largest |v|; NaN where there is one."""
+    return torch.maximum(v.amax(), -v.amin())
 
 
 def _sure(norm: Tensor) -> bool:

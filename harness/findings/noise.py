@@ -17,7 +17,7 @@ LEAST = 4  # observed steps
 def judge(seen: Seen) -> Iterator[Finding]:
     """Of runs observed at level full that learn little: whether batches have something in common (``health.noise``)."""
     small, large = seen.track("noise_small"), seen.track("noise_large")
-    if len(small) < LEAST or seen.unlearned() < UNLEARNED:
+    if len(small) < LEAST or seen.unlearned() < UNLEARNED or _dead(seen):
         return
     half = seen.batch // 2
     found = estimate(small.values, large.values, half, 2 * half)
@@ -38,3 +38,9 @@ def judge(seen: Seen) -> Iterator[Finding]:
                 ),
             ),
         )
+
+
+def _dead(seen: Seen) -> bool:
+    """Whether a whole layer is dead at the end: what is lost there is no gradient among others."""
+    ends = {place.name: seen.track("dead", place.name).values[-1:] for place in seen.places}
+    return any(len(end) and end[0] == seen.units(name) for name, end in ends.items())

@@ -8,7 +8,9 @@ import numpy as np
 from harness.findings.changes import changes
 from harness.findings.finding import Evidence, Finding
 from harness.findings.seen import UNLEARNED, Floats, Seen
+from harness.health.stability import limit
 from harness.spec.architecture import is_weight
+from harness.spec.optimizers import SGD, Momentum
 
 UP = "largest loss over the first, or the best constant answer's"
 ABOVE = 1.5  # times the larger of the first loss and the best constant answer's: a loss that has been thrown up
@@ -25,13 +27,15 @@ STRAIGHT = 0.5  # cosine of gradients that follow each other: a step could be tw
 LEFT = 0.2  # of the best constant answer's loss: below it there is little left to learn
 FROZEN = 0.5  # of a tensor's weights
 TIMES = math.log(2.0)  # a change of all steps at once below it may be one of gradients
+BACK = 2.0  # overshoot beyond which a quadratic ends above where it began (measure.curvature)
+TWICE = 2  # of the first steps: one alone may be made good
 CONVERGED = 1e-4  # of the best constant answer's loss: gradients are rounding and noise
 STAYS = 4  # observed steps: a change of rate stays for as long
 
 
 def judge(seen: Seen) -> Iterator[Finding]:
-    """Changes of the rate, then frozen weights, then a rate that was wrong from the start."""
-    rate = list(_changed_rate(seen))
+    """First steps by the Hessian; changes of the rate; frozen weights; a rate that was wrong from the start."""
+    rate = list(_past_the_least(seen)) or list(_changed_rate(seen))
     yield from rate
     yield from _frozen(seen)
     if not rate:
@@ -141,7 +145,32 @@ def _too_large(seen: Seen) -> Iterator[Finding]:
         why = f"the first steps are {share:.2g} times as long as the weights, and little is learned"
     else:
         return
-    yield Finding("step_too_large", "failure" if ended else "warning", "", at, why, (evidence,))
+    yield Finding("step_too_large", "failure" if ended else "warning", "", at, why, (evidence, *_by_the_hessian(seen)))
+
+
+def _past_the_least(seen: Seen) -> Iterator[Finding]:
+    """Little is learned after first steps that ended above where they began, by the Hessian: at level full."""
+    overshoot = seen.track("overshoot")
+    past = overshoot.steps[:FIRST][overshoot.values[:FIRST] > BACK]
+    if len(past) < TWICE or seen.unlearned() < UNLEARNED or not np.isfinite(seen.track("loss").values).all():
+        return
+    why = "the first steps go so far that by the Hessian their own batch loses more, and little is learned"
+    yield Finding("step_too_large", "warning", "", int(past[0]), why, tuple(_by_the_hessian(seen)))
+
+
+def _by_the_hessian(seen: Seen) -> Iterator[Evidence]:
+    """What level full knows of the first steps' length: beside the least along them, and beside the stability limit."""
+    overshoot, sharpness = (seen.track(name).values[:FIRST] for name in ("overshoot", "sharpness_rate"))
+    overshoot, sharpness = (values[np.isfinite(values)] for values in (overshoot, sharpness))
+    if overshoot.size:
+        largest = float(overshoot.max())
+        yield Evidence("ΔwᵀHΔw over −gᵀΔw, the largest of the first steps", largest, math.nan, -np.inf, BACK)
+    optimizer = seen.cell.recipe.optimizer
+    bound = limit(optimizer) if isinstance(optimizer, SGD | Momentum) else None  # others' is of P⁻¹H, not of H
+    if sharpness.size and bound is not None:
+        largest = float(sharpness.max())
+        quantity = "sharpness times the rate, the largest of the first steps"
+        yield Evidence(quantity, largest, math.nan, -np.inf, bound * optimizer.lr)
 
 
 def _too_small(seen: Seen) -> Iterator[Finding]:

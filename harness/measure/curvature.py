@@ -79,7 +79,7 @@ class Curvature:
     def _sharpness(self, t: int, row: Integers) -> tuple[float, float]:
         """The largest eigenvalue and its residual."""
         size = sum(w.size for w in self.run.start.values())
-        new = np.random.default_rng([self.run.cell.seed, t]).standard_normal(size)
+        new = np.random.default_rng([self.run.cell.seed, t]).random(size) - 0.5
         new /= np.linalg.norm(new)
         start = new if self.top is None else self.top + NEW * new
         top = largest(lambda v: self._product(row, v), start, TOLERANCE, MOST)

@@ -225,6 +225,7 @@ def of_layers(at: Integers, seen: Observed, layout: Layout, window: int, batch: 
             active = seen.active[layer.name][: full * window].reshape(full, window, layer.units)
             found.append(series("dead", (active == 0).all(axis=1).sum(axis=1), ends, layer.name))
         if layer.name in seen.histograms:
-            shares = seen.histograms[layer.name][: full * window].reshape(full, window, -1).mean(axis=1)
+            counted = seen.histograms[layer.name]
+            shares = counted[: full * window].reshape(full, window, counted.shape[1]).mean(axis=1)
             found += [series("histogram", row, end, layer.name) for row, end in zip(shares, ends, strict=True)]
     return found

@@ -20,25 +20,30 @@ def largest(product: Callable[[Floats], Floats], start: Floats, tolerance: float
     """By at most ``most`` products, fewer where the residual is at most ``tolerance`` before.
 
     βₖqₖ₊₁ = Hqₖ − αₖqₖ − βₖ₋₁qₖ₋₁ makes of H a tridiagonal T, whose largest θ with the eigenvector s gives v = Σ sₖqₖ
-    and ‖Hv − θv‖ = βₖ|sₖ|. New vectors are made orthogonal to all before, as rounding does not leave them (Paige 1971).
-    NaN where a product is not finite.
+    and ‖Hv − θv‖ = βₖ|sₖ|. New vectors are made orthogonal to all before once more, as rounding does not leave them
+    (Paige 1971). NaN where a product is not finite.
     """
-    basis = [start / np.linalg.norm(start)]
+    most = min(most, start.size)
+    basis = np.empty((most, start.size))
+    basis[0] = start / np.linalg.norm(start)
     alphas: list[float] = []
     betas: list[float] = []
-    while True:
-        image = product(basis[-1])
-        if not np.isfinite(image).all():
-            return Top(np.nan, np.nan, np.full_like(start, np.nan))
-        alphas.append(float(basis[-1] @ image))
-        q = np.array(basis)
-        rest = image - q.T @ (q @ image)
-        rest -= q.T @ (q @ rest)
+    for k in range(1, most + 1):
+        q = basis[:k]
+        rest = product(q[-1])
+        if not np.isfinite(rest).all():
+            break
+        alphas.append(float(q[-1] @ rest))
+        rest = rest - alphas[-1] * q[-1]
+        if betas:
+            rest -= betas[-1] * q[-2]
+        rest -= (q @ rest) @ q
         beta = float(np.linalg.norm(rest))
         values, vectors = np.linalg.eigh(np.diag(alphas) + np.diag(betas, 1) + np.diag(betas, -1))
         value, shares = float(values[-1]), vectors[:, -1]
         missing = beta * abs(float(shares[-1]))
-        if missing <= tolerance * abs(value) or len(basis) == min(most, start.size):
-            return Top(value, missing / abs(value) if missing else 0.0, q.T @ shares)
+        if missing <= tolerance * abs(value) or k == most:
+            return Top(value, missing / abs(value) if missing else 0.0, shares @ q)
         betas.append(beta)
-        basis.append(rest / beta)
+        np.divide(rest, beta, out=basis[k])
+    return Top(np.nan, np.nan, np.full_like(start, np.nan))

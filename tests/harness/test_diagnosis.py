@@ -71,6 +71,15 @@ def test_a_finding_that_alarms_is_exit_code_1_resumes_and_is_what_its_folder_say
     assert json.loads(again) == found
 
 
+def test_evidence_that_numpy_computed_is_json_too(tmp_path, gradgauge):
+    data = replace(CATALOGUE["digits-64-10-l2"].problem.data, training=60)
+    write(tmp_path, "few", data=data)
+    line = ("diagnose", "few.toml", "--backend", "numpy", "--optimizer", "adam[lr=0.1]", "--penalty", "none")
+    code, text, told = gradgauge(*line, "--steps", "200", "--out", "run", "--format", "json")
+    assert code == 1, told
+    assert "over_fitting" in {finding["kind"] for finding in json.loads(text)["diagnose"][0]["findings"]}
+
+
 def test_a_folder_is_judged_as_it_is(gradgauge):
     assert gradgauge("run", "functions", "--problem", "rosenbrock", "--steps", "5", "--backend", "numpy", "--out", "a")
     code, _, told = gradgauge("diagnose", "a")

@@ -8,8 +8,8 @@ from suites import observation
 
 def test_every_level_has_its_ratios():
     found = observation.apart("numpy", "cnn", threads=1, turns=2)
-    assert set(observation.LEVELS) == set(get_args(Level))
-    assert found.keys() == {"plain", *observation.LEVELS}
+    assert set(observation.OBSERVED) == set(get_args(Level))
+    assert found.keys() == {"plain", *observation.OBSERVED}
     assert all(len(each) == 2 and min(each) > 0 for each in found.values())
 
 

@@ -130,3 +130,25 @@ def test_evidence_stands_beyond_its_threshold(observe):
         for finding in diagnose(observe(NET, recipe, faults=faults)).findings:
             assert any(one.observed < one.low or one.observed > one.high for one in finding.evidence)
             assert not math.isnan(finding.evidence[0].observed)
+
+
+@pytest.mark.parametrize("optimizer", [Momentum(0.5), Adam(0.3)])
+def test_first_steps_beyond_the_quadratic_are_the_cause_of_what_dies_of_them(observe, optimizer):
+    """No loss is thrown up for long: what is left of the network gives the best constant answer."""
+    found = diagnose(observe(NET, Recipe(optimizer), level="full", every=2)).findings
+    assert [finding.kind for finding in found][:2] == ["step_too_large", "dead_units"]
+    assert "lost_in_noise" not in {finding.kind for finding in found}
+    assert found[0].evidence[0].observed > 2.0
+
+
+def test_sharpness_stands_beside_the_limit_of_the_optimizer(observe):
+    """2(1 + μ) for the heavy ball (Polyak 1964), of the largest eigenvalue times the rate."""
+    found = diagnose(observe(NET, Recipe(Momentum(0.5)), level="full", every=2)).findings[0]
+    assert found.evidence[1].high == pytest.approx(2 * 1.9)
+    assert found.evidence[1].observed > 3.8
+
+
+def test_a_run_that_breaks_before_a_window_is_full_has_no_histograms(observe):
+    record = observe(NET, Recipe(SGD(1e6)), level="full", window=8)
+    assert record.status == "diverged"
+    assert not len(record.series("histogram"))
