@@ -205,7 +205,7 @@ def _measurement(
     if samples:
         return Measurement(kind, dict(enumerate(map(float, samples))))
     if stats:
-        quartiles = Quartiles(float(stats["q_25"]), float(stats["q_75"]), int(stats["repeat"]))
+        quartiles = Quartiles(float(stats["q_25"]), float(stats["q_75"]), int(float(stats["repeat"])))
         return Measurement(kind, {0: float(value)}, quartiles=quartiles)
     return Measurement(kind, {0: float(value)}, noisy=benchmark.noisy)
 

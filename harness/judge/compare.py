@@ -137,8 +137,13 @@ def countable(a: Measurement, b: Measurement) -> bool:
     if _pairs(a, b):
         ratios = _ratios(a, b)
         return ratios.size >= FEWEST_BLOCKS and bool((np.isfinite(ratios) & (ratios > 0)).all())
-    positive = all(0 < value < math.inf for one in (a, b) for value in one.values.values())
+    positive = all(0 < value < math.inf for one in (a, b) for value in (*one.values.values(), *_ends(one)))
     return a.noisy and b.noisy and positive and min(a.size, b.size) >= FEWEST_BLOCKS
+
+
+def _ends(one: Measurement) -> tuple[float, ...]:
+    """The quartiles that are left of values that were not kept."""
+    return one.quartiles[:2] if one.quartiles is not None else ()
 
 
 def ratio_of(a: Measurement, b: Measurement, level: float) -> Interval:

@@ -32,6 +32,7 @@ from scipy import special
 from harness.judge.speed import Floats, Integers, Interval
 
 RESAMPLES = 20_000
+FARTHEST = 700.0  # of a logarithm, whose number is a float still
 NONE = Interval(math.nan, math.nan, math.nan)
 
 
@@ -73,6 +74,7 @@ def from_quartiles(a: float, b: float, spreads: tuple[Quartiles, Quartiles], lev
     if degrees < 1:
         return Interval(b / a)
     reach = math.hypot(*errors) * float(special.stdtrit(degrees, (1 + level) / 2))
+    reach = min(reach, FARTHEST)
     return Interval(b / a, b / a * math.exp(-reach), b / a * math.exp(reach))
 
 

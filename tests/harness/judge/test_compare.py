@@ -149,5 +149,8 @@ def test_quartiles_stand_in_for_values_that_were_not_kept():
     one = judged(kept, clock([2.0 + x / 100 for x in range(10)]))
     assert one.verdict.words == "slower"
     assert one.how == "not paired, 20 and 10 values, from quartiles"
-    few = Measurement(SECONDS, {0: 1.0}, quartiles=Quartiles(0.99, 1.01, 3))
-    assert judged(few, kept).verdict.side == "undecided"
+    for quartiles in (Quartiles(0.99, 1.01, 3), Quartiles(0.0, 1.01, 20), Quartiles(-1.0, math.inf, 20)):
+        loose = judged(Measurement(SECONDS, {0: 1.0}, quartiles=quartiles), kept)  # too few, or no logarithm
+        assert loose.verdict.side == "undecided" and math.isnan(loose.ratio.low)
+    wide = judged(Measurement(SECONDS, {0: 1.0}, quartiles=Quartiles(5e-324, 1e308, 20)), kept).ratio
+    assert 0 < wide.low < 1 < wide.high < math.inf
