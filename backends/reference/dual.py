@@ -155,7 +155,8 @@ def _where(marked: Any, a: Any, b: Any) -> Dual:
 
 def _einsum(how: str, a: Any, b: Any) -> Dual:
     (x, y), (dx, dy) = (value_of(a), value_of(b)), (tangent_of(a), tangent_of(b))
-    return Dual(np.einsum(how, x, y), np.einsum(how, dx, y) + np.einsum(how, x, dy))
+    products = [np.einsum(how, *two, optimize=True) for two in ((x, y), (dx, y), (x, dy))]  # by BLAS where it can
+    return Dual(products[0], products[1] + products[2])
 
 
 def _max(a: Dual, axis: int, keepdims: bool = False) -> Dual:
