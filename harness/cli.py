@@ -9,27 +9,21 @@ import math
 import shutil
 import sys
 import traceback
-from collections.abc import Mapping, Sequence
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
-import msgspec
 import typer
-from rich.console import Console
-from rich.table import Table
 
-from harness import asv_results, comparison, diagnosis, estimate, listing, running, studies, treatment
+from harness import asv_results, comparison, diagnosis, estimate, listing, running, studies, tables, treatment
 from harness import doctor as doctors
 from harness import replay as replays
 from harness.diagnosis import Diagnosed
 from harness.errors import GradgaugeError, InvalidInput, NothingMeasured, unknown
 from harness.execute.local import Settings
 from harness.judge import agreement
-from harness.judge.agreement import Verdict
 from harness.judge.speed import MARGIN
+from harness.printing import Format, err, say, say_all, show_tables
 from harness.problems import catalogue
-from harness.problems.catalogue import problem_name
 from harness.spec.base import canonical, key
 from harness.spec.spellings import recipe_label
 from harness.spec.toml import to_toml
@@ -37,26 +31,11 @@ from harness.store import Store
 from harness.study import DEFAULT_THREADS, Selection, Study, find_case, find_study, overridden, select
 
 DIFFERENT, USAGE, NOTHING, OURS, INTERRUPTED = 1, 2, 3, 70, 130
-SCHEMA = 1  # of what --format json prints
-
-SHOWN = 20  # lines of what went wrong
-
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
-_WIDTH = None if sys.stdout.isatty() else 240  # a pipe has no width to respect
-# Names, paths and reasons hold brackets and colons of their own: nothing printed is markup.
-out = Console(width=_WIDTH, markup=False, emoji=False)
-err = Console(stderr=True, markup=False, emoji=False, highlight=False)
 FAIL_ON_HELP = f"exit code 1 where one of these is found: {', '.join(comparison.WORDS)}"
 DIAGNOSED_HELP = "a problem's name, a TOML file (see show), or a run folder that holds observed runs"
 REPORT_HELP = "where to write (default: the first run; here if that is of asv's)"
 FOLDER_HELP = "run folder (default runs/STUDY; a hash behind it where other options select something else)"
-
-
-class Format(StrEnum):
-    """How a result is printed."""
-
-    table = "table"
-    json = "json"
 
 
 Selector = Annotated[list[str] | None, typer.Option(metavar="SELECTION")]
@@ -73,7 +52,7 @@ def list_(
 ) -> None:
     """Everything that has a name, with formulas, fields and what they may be; and which backends run here."""
     kinds = [kind] if kind else list(listing.KINDS)
-    _print({name: listing.rows(name) for name in kinds}, shape)
+    show_tables({name: listing.rows(name) for name in kinds}, shape)
 
 
 @app.command()
@@ -101,10 +80,10 @@ def doctor(
     With --clock: whether timings can be trusted, how noisy they are, how long to measure; exit code 1 if not trusted.
     """
     if not clock:
-        _print({"backends": doctors.examine(threads, _pythons(python))}, shape)
+        show_tables({"backends": doctors.examine(threads, _pythons(python))}, shape)
         return
     found = doctors.clocks(threads, _pythons(python))
-    _print({"clock": [finding._asdict() for finding in found]}, shape)
+    show_tables({"clock": [finding._asdict() for finding in found]}, shape)
     if found[-1].trust == "not trusted":
         raise typer.Exit(DIFFERENT)
 
@@ -191,15 +170,15 @@ def agree(
     tally = _run(chosen, folder, Settings(threads, limit, _pythons(python)), fresh, retry, line)
     wanted = {key(job) for job in select(chosen, threads, _pythons(python)).jobs}
     records, damaged = Store.open(folder).readable()
-    _say_all([f"  left out: {why}" for why in damaged if why not in tally.troubles])
+    say_all([f"  left out: {why}" for why in damaged if why not in tally.troubles])
     verdicts = agreement.judge(record for record_key, record in records.items() if record_key in wanted)
     if not any(verdict.tensor for verdict in verdicts):
         raise NothingMeasured("nothing could be compared, see the lines above")
-    _print({"agreement": [_summary(group) for group in _grouped(verdicts)]}, shape)
+    show_tables({"agreement": [tables.summary(group) for group in tables.grouped(verdicts)]}, shape)
     different = [verdict for verdict in verdicts if verdict.differs]
-    _say_all([_difference(verdict) for verdict in different])
+    say_all([tables.difference(verdict) for verdict in different])
     if different:
-        _say(f"{len(different)} of {len(verdicts)} comparisons differ by more than rounding explains")
+        say(f"{len(different)} of {len(verdicts)} comparisons differ by more than rounding explains")
         raise typer.Exit(DIFFERENT)
 
 
@@ -257,16 +236,16 @@ def diagnose(
     with catalogue.knowing(Store.open(folder).problems()):
         found = diagnosis.observed(folder, wanted)
         ill = [one for one in found if not one.diagnosis.healthy]
-        tables: dict[str, Any] = {"diagnose": [diagnosis.plain(one) for one in found]}
+        printed: dict[str, Any] = {"diagnose": [diagnosis.plain(one) for one in found]}
         for one in found:
-            _say(f"{one.name}: {'not healthy' if one in ill else 'healthy'}")
+            say(f"{one.name}: {'not healthy' if one in ill else 'healthy'}")
             if shape is Format.table:
-                _print({one.name: diagnosis.table(one)}, shape)
-        _say_all(diagnosis.unobserved(found))
+                show_tables({one.name: diagnosis.table(one)}, shape)
+        say_all(diagnosis.unobserved(found))
         if remedy:
-            tables["remedies"] = [_remedied(one, ill, folder, settings, shape) for one in ill]
+            printed["remedies"] = [_remedied(one, ill, folder, settings, shape) for one in ill]
         if shape is Format.json:
-            _print(tables, shape)
+            show_tables(printed, shape)
     _write_report([folder], folder)
     if ill:
         raise typer.Exit(DIFFERENT)
@@ -283,17 +262,17 @@ def _remedied(
         selection = Selection([trial.job for trial in trials], {})
         tally = running.run("remedies", selection, store, settings, False, err)
         found = treatment.outcomes(one, trials, store)
-    _say(f"remedies: {tally.sentence()}")
-    _say_all([f"  {trouble}" for trouble in tally.troubles])
+    say(f"remedies: {tally.sentence()}")
+    say_all([f"  {trouble}" for trouble in tally.troubles])
     if shape is Format.table:
-        _print({f"remedies: {one.name}": treatment.table(found)}, shape)
+        show_tables({f"remedies: {one.name}": treatment.table(found)}, shape)
     best = treatment.best(found)
     path = folder / (f"best-{one.record.key[:8]}.toml" if len(among) > 1 else "best.toml")
     if best is None:
-        _say(f"{one.name}: no remedy helps")
+        say(f"{one.name}: no remedy helps")
     else:
-        _say_all(treatment.write(best, one, path))
-        _say(f"{one.name}: best is {best.remedy.replace('_', ' ')}: gradgauge diagnose {path}")
+        say_all(treatment.write(best, one, path))
+        say(f"{one.name}: best is {best.remedy.replace('_', ' ')}: gradgauge diagnose {path}")
     file = None if best is None else str(path)
     return {"job": one.record.key, "file": file, "outcomes": treatment.plain(found)}
 
@@ -325,14 +304,14 @@ def compare(
     words = comparison.known(_texts(fail_on, split=True))
     found = comparison.compare(a, b, results, margin / 100)
     rows = [comparison.row(one) for one in found.compared.comparisons]
-    _say(f"A: {found.a}; B: {found.b}; ratios are B/A")
-    _say_all(list(found.notes))
+    say(f"A: {found.a}; B: {found.b}; ratios are B/A")
+    say_all(list(found.notes))
     if shape is Format.json:
-        _print({"compare": rows, "notes": found.notes}, shape)
+        show_tables({"compare": rows, "notes": found.notes}, shape)
     else:
-        _print({_corrected(found.compared.intervals): [_compared(row) for row in rows]}, shape)
+        show_tables({tables.corrected(found.compared.intervals): [tables.compared(row) for row in rows]}, shape)
     failing = found.fails(words)
-    _say_all(failing)
+    say_all(failing)
     if failing:
         raise typer.Exit(DIFFERENT)
 
@@ -348,57 +327,24 @@ def replay(
     """Run one recorded job again and compare with the record; exit code 1 if they differ."""
     found = replays.replay(folder, job, _pythons(python), limit)
     cell = found.record.job.cell
-    _say(f"{cell.backend}: {recipe_label(cell.recipe)}: then {found.record.status}, now {found.again.status}")
+    say(f"{cell.backend}: {recipe_label(cell.recipe)}: then {found.record.status}, now {found.again.status}")
     for name, (then, now) in found.changed.items():
-        _say(f"environment: {name} was {then}, is {now}")
+        say(f"environment: {name} was {then}, is {now}")
     if not found.comparisons:
-        _say(f"no numbers to compare, then or now: {found.again.reason}")
-    rows = [
-        {
-            "series": c.series,
-            "values": str(c.values),
-            "difference": f"{c.difference:.2g}",
-            "tolerance": "told only" if c.tolerance is None else f"{c.tolerance:g}",
-            "equal": "yes" if c.equal else "no",
-        }
-        for c in found.comparisons
-    ]
-    _print({"replay": rows}, shape)
+        say(f"no numbers to compare, then or now: {found.again.reason}")
+    show_tables({"replay": [tables.replayed(one) for one in found.comparisons]}, shape)
     if not found.equal:
         raise typer.Exit(DIFFERENT)
-
-
-def _corrected(intervals: int) -> str:
-    """The table's title: what its intervals mean."""
-    if intervals == 1:
-        return "B/A; 1 interval, 95 %"
-    return f"B/A; {intervals} intervals, 95 % for all together" if intervals else "B/A; no intervals"
-
-
-def _compared(row: Mapping[str, Any]) -> dict[str, str]:
-    """A comparison as a line of the table."""
-    ratio, low, high = (row[name] for name in ("ratio", "low", "high"))
-    return {
-        "who": row["who"],
-        "what": row["what"],
-        "measure": row["measure"],
-        "A": "" if math.isnan(row["a"]) else f"{row['a']:.4g}",
-        "B": "" if math.isnan(row["b"]) else f"{row['b']:.4g} {row['unit']}".strip(),
-        "ratio": "" if math.isnan(ratio) else f"{ratio:.3f}",
-        "interval": "" if math.isnan(low) else f"{low:.3f}–{high:.3f}",
-        "verdict": row["verdict"],
-        "from": row["how"],
-    }
 
 
 def _select(study: Study, settings: Settings) -> Selection:
     """What a study runs here, told with what it leaves out and how long it takes."""
     selection = select(study, settings.threads, settings.pythons)
     for backend, reason in selection.unavailable.items():
-        _say(f"left out: {backend}: {reason}")
+        say(f"left out: {backend}: {reason}")
     expected = estimate.total(selection.jobs, settings.threads)
     jobs = f"{len(selection.jobs)} {'job' if len(selection.jobs) == 1 else 'jobs'}"
-    _say(f"{study.name}: {jobs}, about {expected:.0f} s if none is done yet")
+    say(f"{study.name}: {jobs}, about {expected:.0f} s if none is done yet")
     return selection
 
 
@@ -410,8 +356,8 @@ def _run(
     about = {"study": canonical(study), "line": line, "problems": problems}
     with Store.create(folder, about, fresh) as store, catalogue.knowing(selection.own):
         tally = running.run(study.name, selection, store, settings, retry, err)
-    _say(tally.sentence())
-    _say_all([f"  {trouble}" for trouble in tally.troubles])
+    say(tally.sentence())
+    say_all([f"  {trouble}" for trouble in tally.troubles])
     return tally
 
 
@@ -433,72 +379,7 @@ def _write_report(runs: list[Path], folder: Path) -> None:
     from harness.report import write  # matplotlib takes a second to import, and only reports need it
 
     page = write(runs, folder)
-    _say(f"report: {page}")
-
-
-def _grouped(verdicts: list[Verdict]) -> list[list[Verdict]]:
-    groups: dict[tuple[str, str, str], list[Verdict]] = {}
-    for verdict in verdicts:
-        cell = verdict.job.cell
-        groups.setdefault((cell.backend, cell.precision, verdict.what), []).append(verdict)
-    return [groups[name] for name in sorted(groups)]
-
-
-def _summary(group: list[Verdict]) -> dict[str, str]:
-    """One row: a backend's comparisons of one kind, and the worst of them."""
-    compared = [v for v in group if v.tensor]
-    missing = len(group) - len(compared)
-    cell = group[0].job.cell
-    row = {"backend": cell.backend, "precision": cell.precision, "what": group[0].what, "compared": str(len(compared))}
-    if compared:
-        worst = max(compared, key=lambda v: v.distance / v.tolerance)
-        row |= {
-            "worst difference": f"{worst.distance:.1e}",
-            "tolerance": f"{worst.tolerance:.0e}",
-            "one ulp gives": "" if math.isnan(worst.response) else f"{worst.response:.1e}",
-            "where": f"{problem_name(worst.job.cell.problem)}: {recipe_label(worst.job.cell.recipe)}, {worst.tensor}",
-        }
-    unequal = sum(v.differs for v in group)
-    verdict = f"{unequal} differ" if unequal else "equal" if compared else "nothing to compare"
-    return {**row, "verdict": verdict + (f" ({missing} not compared)" if missing else "")}
-
-
-def _difference(verdict: Verdict) -> str:
-    cell = verdict.job.cell
-    where = f"{cell.backend} {cell.precision} {problem_name(cell.problem)}: {recipe_label(cell.recipe)}"
-    if not verdict.tensor:
-        return f"{where}: {verdict.reason}"
-    return f"{where}: {verdict.what} {verdict.tensor}: {verdict.distance:.2e} > {verdict.tolerance:.1e}"
-
-
-def _print(tables: Mapping[str, Sequence[Any]], shape: Format) -> None:
-    if shape is Format.json:
-        print(msgspec.json.format(msgspec.json.encode({"schema": SCHEMA, **tables}, enc_hook=float)).decode())
-        return
-    for title, rows in tables.items():
-        if not rows:
-            continue
-        columns = list(dict.fromkeys(name for row in rows for name in row))
-        long = any("\n" in value for row in rows for value in row.values())
-        table = Table(title=title, title_justify="left", show_edge=False, show_lines=long)
-        for column in columns:
-            table.add_column(column, overflow="fold")
-        for row in rows:
-            table.add_row(*(row.get(column, "") for column in columns))
-        out.print(table)
-
-
-def _say(line: str) -> None:
-    """One line on standard error, never broken in two."""
-    err.print(line, soft_wrap=True)
-
-
-def _say_all(lines: list[str]) -> None:
-    """The first of some lines, and how many more there are."""
-    for line in lines[:SHOWN]:
-        _say(line)
-    if len(lines) > SHOWN:
-        _say(f"  and {len(lines) - SHOWN} more")
+    say(f"report: {page}")
 
 
 def _texts(values: list[str] | None, split: bool = False) -> tuple[str, ...]:
@@ -532,18 +413,18 @@ def _status() -> int:
             raise KeyboardInterrupt  # of which typer made a code
         return code
     except NothingMeasured as error:
-        _say(f"error: {error}")
+        say(f"error: {error}")
         return NOTHING
     except GradgaugeError as error:
-        _say(f"error: {error}")
+        say(f"error: {error}")
         return USAGE if isinstance(error, InvalidInput) else OURS
     except (KeyboardInterrupt, typer.Abort):
-        _say("interrupted; run the same line again to go on from here")
+        say("interrupted; run the same line again to go on from here")
         return INTERRUPTED
     except Exception as error:  # noqa: BLE001  the last place where an error can be told from bad usage
         usage = getattr(error, "format_message", None)  # what typer refuses
         if usage is not None:
-            _say(f"error: {' '.join(usage().split())}")
+            say(f"error: {' '.join(usage().split())}")
             return USAGE
         traceback.print_exc()
         return OURS

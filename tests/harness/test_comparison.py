@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from harness import cli
+from harness import cli, tables
 
 STEP = "tiny.Step.time_step"
 
@@ -109,7 +109,7 @@ def test_a_branch_may_have_a_separator_as_a_path_has(copied, gradgauge):
     ("intervals", "says"), [(0, "no intervals"), (1, "1 interval, 95 %"), (2, "2 intervals, 95 % for all together")]
 )
 def test_intervals_are_counted_in_english(intervals, says):
-    assert cli._corrected(intervals) == f"B/A; {says}"
+    assert tables.corrected(intervals) == f"B/A; {says}"
 
 
 def test_a_benchmark_that_changed_is_not_compared(copied, asv_run, gradgauge):
