@@ -7,8 +7,8 @@ from pathlib import Path
 from harness import asv_results
 from harness.errors import InvalidInput, NothingMeasured, unknown
 from harness.judge import compare as judge
+from harness.judge import measurements
 from harness.judge.compare import BYTES, DIVERGED, FAILS, LEVEL, SECONDS, STEPS, WORKS, Compared, Comparison, Key
-from harness.judge.measurements import Facts
 from harness.sides import Side, side
 
 KINDS = (SECONDS, BYTES, STEPS, LEVEL, DIVERGED)
@@ -82,17 +82,10 @@ def _differences(a: Side, b: Side) -> list[str]:
     machines = [sorted({one[who]["machine"] for who in both}) for one in facts]
     words = " against ".join(", ".join(names) for names in machines)
     notes = [f"warning: two machines ({words}): the ratios compare these too"] if machines[0] != machines[1] else []
-    for who in sorted(facts[0].keys() & facts[1].keys()):
-        changes = _changes(facts[0][who], facts[1][who])
-        notes += [f"{who}: {', '.join(changes)}"] if changes else []
+    notes += measurements.differences(*facts)
     if not notes and a.commit == b.commit:
         notes.append("the same commit and environment on both sides")
     return notes
-
-
-def _changes(a: Facts, b: Facts) -> list[str]:
-    every = [fact for fact in dict.fromkeys((*a, *b)) if fact != "machine"]
-    return [f"{fact} {a.get(fact, 'none')} → {b.get(fact, 'none')}" for fact in every if a.get(fact) != b.get(fact)]
 
 
 def _missing(compared: Compared, a: Side, b: Side) -> list[str]:

@@ -50,6 +50,17 @@ def of_run(records: Iterable[Record]) -> Measured:
     return Measured(found, {name: _facts(contender) for contender, name in names.items()})
 
 
+def differences(a: Mapping[str, Facts], b: Mapping[str, Facts]) -> list[str]:
+    """What became of the circumstances of those who are on both sides, a line each; their machine is left out."""
+    found = []
+    for who in sorted(a.keys() & b.keys()):
+        one, other = ({fact: text for fact, text in side[who].items() if fact != "machine"} for side in (a, b))
+        changed = [fact for fact in dict.fromkeys((*one, *other)) if one.get(fact) != other.get(fact)]
+        words = [f"{fact} {one.get(fact, 'none')} → {other.get(fact, 'none')}" for fact in changed]
+        found += [f"{who}: {', '.join(words)}"] if words else []
+    return found
+
+
 def _timed(record: Record) -> dict[str, Measurement]:
     measure, session = record.job.measure, record.facts.get("session", "")
     phase = f"{measure.phase} time" if isinstance(measure, Speed) else ""

@@ -9,6 +9,7 @@ import pandas as pd
 from harness.asv_results import CONTENDER
 from harness.judge import compare
 from harness.judge.compare import CONFIDENCE, DIVERGED, STEPS, Comparison, Kind, Measurement
+from harness.judge.measurements import differences
 from harness.judge.speed import MARGIN, Interval
 from harness.report.section import Column, Entry, Table
 from harness.report.timed import UNITS
@@ -104,6 +105,7 @@ def changes(machine: Machine, name: str) -> list[Table]:
         undecided = sum(one.verdict.side == "undecided" for one in compared.comparisons)
         equal = len(compared.comparisons) - undecided - len(told)
         words = f"{before.commit[:8]} → {after.commit[:8]}"
+        other = "; ".join(differences(before.facts, after.facts))
         tables.append(
             Table(
                 f"{name}-{place}",
@@ -119,7 +121,8 @@ def changes(machine: Machine, name: str) -> list[Table]:
                 pd.DataFrame([_change_row(machine, words, after.environment, one) for one in compared.comparisons]),
                 note=f"{counted(len(compared.comparisons), 'comparison')}: {len(told)} shown, {equal} equal within "
                 f"{100 * MARGIN:g} %, {undecided} undecided. Intervals hold together with 95 %, but each commit was "
-                "measured in a session of its own, and values of one session understate what another one moves.",
+                "measured in a session of its own, and values of one session understate what another one moves."
+                + (f" What they were measured with changed: {other}." if other else ""),
                 folded=not told,
             )
         )

@@ -111,14 +111,16 @@ def test_a_change_beyond_the_margin_of_compare_is_told(folder, asv_run, tmp_path
     """Both commits' step times are made up: the second's are 4 % longer, which nothing but the margin may hide."""
     copy = tmp_path / ".asv" / "results"
     shutil.copytree(folder / ".asv" / "results", copy)
-    for commit, factor in zip(asv_run.commits, (1, 1.04), strict=True):
+    for threads, (commit, factor) in enumerate(zip(asv_run.commits, (1, 1.04), strict=True), 1):
         (path,) = (copy / "here").glob(f"{commit[:8]}-*.json")
+        (copy / "facts" / f"{path.stem}.facts").write_text(json.dumps({"numpy": {"threads": threads}}))
         one = json.loads(path.read_text())
         place = one["result_columns"].index("samples")
         times = [factor * (1 + 1e-5 * n) for n in range(8)]
         one["results"][STEP][place] = [times if old else old for old in one["results"][STEP][place]]
         path.write_text(json.dumps(one))
-    write([copy], tmp_path)
+    words = write([copy], tmp_path).with_name("report.md").read_text()
+    assert "What they were measured with changed: numpy: threads 1 → 2." in words
     changes = pd.read_csv(tmp_path / "asv-changes.csv", keep_default_na=False)
     verdicts = changes[changes.benchmark == STEP].verdict
     assert len(verdicts) and set(verdicts) == {"slower"}
