@@ -1,6 +1,9 @@
 """The section on what asv measured: frameworks side by side on the newest commit, and each over commits."""
 
+import math
+
 from harness.judge.compare import SECONDS
+from harness.judge.speed import MARGIN
 from harness.report import commits_plots, commits_tables
 from harness.report.material import Material
 from harness.report.section import Figure, Item, Section, Statement, Table
@@ -48,7 +51,10 @@ def statements(material: Material) -> list[Statement]:
 
 
 def _fastest(machine: Machine, track: Track) -> Item | None:
-    """In how many rows of a timed benchmark a contender is faster than each other one."""
+    """In how many rows of a timed benchmark a contender is faster than each other one, by more than the margin too.
+
+    None where no row has intervals.
+    """
     if track.benchmark.kind is not SECONDS:
         return None
     level = commits_tables.level(machine)
@@ -56,8 +62,8 @@ def _fastest(machine: Machine, track: Track) -> Item | None:
     contested = 0
     for row in track.rows:
         ratios = commits_tables.over(machine, track, row, level)
-        contested += bool(ratios)
-        if ratios and all(ratio.low > 1 for ratio in ratios.values()):
+        contested += any(math.isfinite(ratio.low) for ratio in ratios.values())
+        if ratios and all(ratio.low > 1 and ratio.value > 1 + MARGIN for ratio in ratios.values()):
             winner = next(iter(commits_tables.measured(machine, track, row)))
             wins[winner] = wins.get(winner, 0) + 1
     if not contested:

@@ -15,7 +15,7 @@ from harness import asv_results
 from harness.errors import NothingMeasured
 from harness.judge.compare import BYTES, SECONDS, Key, Measurement
 from harness.judge.speed import MARGIN, Interval
-from harness.report import commits_tables, write
+from harness.report import commits, commits_tables, write
 from harness.report.contenders import COLOURS, SERIES
 from harness.report.tracked import Tracked
 
@@ -217,6 +217,22 @@ def test_who_was_not_measured_on_the_newest_commit_has_no_row_there(asv_run):
     shown = commits_tables.newest(machine, step, "n", 0.95)
     assert not any("other" in heading for heading in (column.name for column in shown.columns))
     assert not any("other" in entry.text for row in shown.rows for entry in row)
+
+
+@pytest.mark.parametrize(("factor", "said"), [(1.1, "numpy eager 2 of 2"), (1.01, "undecided 2"), (None, None)])
+def test_who_is_fastest_takes_an_interval_and_the_margin(factor, said, asv_run):
+    """Made-up times within a part in ten thousand; None: one number of seconds each, which has no interval."""
+    one = asv_results.read(asv_run.results).found[-1]
+    entries = {}
+    for key, entry in one.entries.items():
+        if key.measure == STEP and not entry.skipped and key.who != "jax jit":
+            times = [
+                (factor or 2.0 if key.who == "torch eager" else 1.0) * (1 + 1e-5 * n) for n in range(8 if factor else 1)
+            ]
+            entries[key] = entry._replace(measurement=Measurement(SECONDS, dict(enumerate(times))))
+    machine = Tracked([replace(one, entries=entries)], []).machines[0]
+    found = commits._fastest(machine, machine.tracks[0])
+    assert (None if found is None else found.light) == said
 
 
 def test_environments_are_named_by_what_tells_them_apart(asv_run):
