@@ -165,7 +165,8 @@ def decide(a: Measurement, b: Measurement, ratio: Interval, margin: float) -> Ve
     """
     kind, high = a.kind, 1 + margin
     if math.isinf(a.median) != math.isinf(b.median):
-        return Verdict("worse", kind.lost or kind.worse) if b.median > a.median else Verdict("better", kind.found)
+        worse = b.median > a.median
+        return Verdict("worse", kind.lost or kind.worse) if worse else Verdict("better", kind.found or kind.better)
     if not math.isnan(ratio.low):
         ends = ratio.low, ratio.high
     elif a.noisy or b.noisy:

@@ -125,6 +125,7 @@ def test_divergence_and_targets_have_words_of_their_own():
     assert judged(seeds([math.inf]), seeds([math.inf])).verdict.words == "equal"
     lost = judged(seeds([50, 60], STEPS), seeds([math.inf, math.inf], STEPS))
     assert lost.verdict == ("worse", "no longer reaches the target")
+    assert judged(number(math.inf), number(1000)).verdict == ("better", "smaller")  # of no word of its own
     assert judged(number(0, DIVERGED), number(1, DIVERGED)).verdict == ("worse", "now diverges")
     assert judged(number(1, DIVERGED), number(0, DIVERGED)).verdict == ("better", "no longer diverges")
 
