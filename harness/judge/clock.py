@@ -133,4 +133,6 @@ def verdict(findings: Sequence[Finding]) -> Finding:
     worst = max((finding.trust for finding in findings), key=ORDER.index)
     reasons = [finding.about for finding in findings if finding.trust == worst]
     says = "this machine's timings can be trusted" if worst == "trusted" else f"because of: {', '.join(reasons)}"
+    if worst == "not trusted" and any(one.about == "others" and one.trust != "trusted" for one in findings):
+        says += ". Others compute here, which can look like a clock that lies: stop them and look again"
     return Finding("verdict", "", worst, says)

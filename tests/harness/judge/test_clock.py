@@ -59,6 +59,14 @@ def test_noise_says_how_long_to_measure_for_five_percent():
     assert says == "5% shows in 6 blocks a side: 0.2 s (90% of the time)"
 
 
+def test_where_others_compute_a_lie_may_be_theirs():
+    """Whoever runs on right after a phase waits its turn like anybody: seen as 25 % left, on a core that was full."""
+    lie = Finding("jax cpu: our clock", "", "not trusted", "our clock stops before update is done")
+    assert "Others compute here" not in clock.verdict([*clock.of_machine(QUIET), lie]).says
+    said = clock.verdict([*clock.of_machine(CARE["others"]), lie])
+    assert said.trust == "not trusted" and "Others compute here" in said.says
+
+
 def test_what_is_left_out_changes_no_verdict():
     left = Finding("jax", "", "left out", "not installed")
     assert clock.verdict([left, *clock.of_machine(QUIET)]).trust == "trusted"
