@@ -283,9 +283,6 @@ def report(
     out_: Annotated[Path | None, typer.Option("--out", help=REPORT_HELP)] = None,
 ) -> None:
     """The offline page, Markdown and CSV, from runs and from asv's results."""
-    for folder in runs:
-        if not asv_results.is_results(folder):
-            Store.open(folder)
     _write_report(runs, out_ or (Path(".") if asv_results.is_results(runs[0]) else runs[0]))
 
 

@@ -177,7 +177,13 @@ def read(runs: Sequence[Path], out: Path) -> Material:
     unreadable: list[str] = []
     measured_by_asv = [folder for folder in runs if asv_results.is_results(folder) and not (folder / MARK).is_file()]
     for folder in (folder for folder in runs if folder not in measured_by_asv):
-        store = Store.open(folder)
+        try:
+            store = Store.open(folder)
+        except InvalidInput as error:
+            if not (folder / MARK).is_file():
+                raise
+            unreadable.append(str(error))  # a damaged run, beside others that are whole
+            continue
         mark = store.about()
         study, line = mark.get("study") or {}, mark.get("line")
         if line:

@@ -263,6 +263,19 @@ def test_a_damaged_record_is_told_and_the_others_are_compared(runs, gradgauge, t
         assert f"cannot use {every[0]}: " in nothing.err
 
 
+def test_a_run_whose_mark_is_damaged_is_told_beside_others(runs, gradgauge, tmp_path):
+    shutil.copytree(runs / "a", tmp_path / "damaged")
+    (tmp_path / "damaged" / "run.json").write_text('{"schema": 1, ')
+    beside = gradgauge("report", tmp_path / "damaged", runs / "b", "--out", tmp_path / "page")
+    assert beside.returncode == 0, beside.err
+    assert f"cannot use {tmp_path / 'damaged' / 'run.json'}: " in (tmp_path / "page" / "unreadable.csv").read_text()
+    alone = gradgauge("report", tmp_path / "damaged")
+    assert alone.returncode == 3
+    assert "run.json: Input data was truncated" in alone.err
+    typo = gradgauge("report", runs / "b", tmp_path / "typo", "--out", tmp_path / "page")
+    assert typo.returncode == 2 and "is no run" in typo.err
+
+
 def test_a_run_and_a_result_of_asv_are_two_things(runs, asv_run, gradgauge):
     done = gradgauge("compare", runs / "a", asv_run.commits[0], "--results", asv_run.results)
     assert done.returncode == 2
