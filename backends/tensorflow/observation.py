@@ -104,10 +104,10 @@ def _moved(
     """What a standard row says more of the tensors; ``raw`` are the norms of g."""
     delta = [new - old for new, old in zip(after, before, strict=True)]
     stands = [(d == 0) & (one != 0) for d, one in zip(delta, g, strict=True)]
+    lengths = raw, _norms(delta), _norms(before)
     return [
-        _norms(delta),
-        _norms(before),
-        *(tf.stack([_largest(one) for one in each]) for each in (g, delta, before)),
+        *lengths[1:],
+        *(_largest(*one) for one in zip((g, delta, before), lengths, strict=True)),
         tf.stack([_count(one == 0) for one in g]),
         tf.stack([_count(one) for one in stands]),
         _nonfinite(g, raw),
@@ -165,10 +165,11 @@ def _nonfinite(tensors: list[tf.Tensor], norms: tf.Tensor) -> tf.Tensor:
     )
 
 
-def _largest(v: tf.Tensor) -> tf.Tensor:
-    """The largest |v|; NaN where there is one, which TensorFlow's own maximum may pass over."""
-    largest = tf.cast(tf.reduce_max(tf.abs(v)), DOUBLE)
-    return tf.where(tf.reduce_any(tf.math.is_nan(v)), tf.constant(math.nan, DOUBLE), largest)
+def _largest(tensors: list[tf.Tensor], norms: tf.Tensor) -> tf.Tensor:
+    """The largest |·| of each; NaN where there is one, which TensorFlow's own maximum may pass over."""
+    largest = tf.stack([tf.maximum(tf.reduce_max(one), -tf.reduce_min(one)) for one in tensors])
+    known = tf.cast(largest, DOUBLE)
+    return tf.where(tf.math.is_nan(norms), norms, known)
 
 
 def _count(marked: tf.Tensor) -> tf.Tensor:
