@@ -74,7 +74,15 @@ def measured(machine: Machine, track: Track, row: str) -> dict[str, Measurement]
     """The contenders that have a number on the newest commit, the lowest first."""
     points = {who: track.at(row, who, machine.newest) for who in machine.trackers}
     found = {who: p.entry.measurement for who, p in points.items() if p is not None and p.entry.measurement.values}
-    return dict(sorted(found.items(), key=lambda item: item[1].median))
+    return dict(sorted(found.items(), key=lambda item: middle(item[1])))
+
+
+def middle(one: Measurement) -> float:
+    """The median as ratios are made of it, of logarithms: of an even number of values another than theirs."""
+    values = one.values.values()
+    if not all(0 < value < math.inf for value in values):
+        return one.median
+    return math.exp(statistics.median(math.log(value) for value in values))
 
 
 def over(machine: Machine, track: Track, row: str, level: float) -> dict[str, Interval]:

@@ -219,6 +219,15 @@ def test_who_was_not_measured_on_the_newest_commit_has_no_row_there(asv_run):
     assert not any("other" in entry.text for row in shown.rows for entry in row)
 
 
+def test_the_lowest_is_so_by_what_ratios_are_made_of():
+    """Means of 1 and 9 and of 4 and 5 are 5 and 4.5; by logarithms, of which ratios are made, 3 and √20: ×1.49."""
+    wide, narrow = (Measurement(SECONDS, dict(enumerate(values))) for values in ((1.0, 9.0), (4.0, 5.0)))
+    assert wide.median > narrow.median
+    assert commits_tables.middle(wide) == pytest.approx(3)
+    assert commits_tables.middle(narrow) == pytest.approx(20**0.5)
+    assert commits_tables.middle(Measurement(SECONDS, {0: 0.0, 1: 2.0})) == 1.0  # which have no logarithm
+
+
 @pytest.mark.parametrize(("factor", "said"), [(1.1, "numpy eager 2 of 2"), (1.01, "undecided 2"), (None, None)])
 def test_who_is_fastest_takes_an_interval_and_the_margin(factor, said, asv_run):
     """Made-up times within a part in ten thousand; None: one number of seconds each, which has no interval."""
