@@ -24,55 +24,59 @@ def make(architecture: str, x: np.ndarray, y: np.ndarray, start: Start) -> Calla
     z, p = np.empty((BATCH, 10), np.float32), np.empty((BATCH, 10), np.float32)
     highest, total = np.empty((BATCH, 1), np.float32), np.empty((BATCH, 1), np.float32)
     ones, ones10, firsts = np.ones(BATCH, np.float32), np.ones(10, np.float32), np.arange(BATCH) * 10
-    zero, t = np.zeros((), np.float32), 0
+    # Scalars as arrays, outputs by their place, functions as locals: each call is a third of a microsecond shorter.
+    zero, beta1, beta2, batch_size, share = (np.array(one, np.float32) for one in (0, 0.9, 0.999, BATCH, 1 / BATCH))
+    add, subtract, multiply, divide, maximum = np.add, np.subtract, np.multiply, np.divide, np.maximum
+    dot, greater, exp, log, sqrt, highest_of = np.dot, np.greater, np.exp, np.log, np.sqrt, np.maximum.reduce
+    z1, p1, sums, t = z.reshape(-1), p.reshape(-1), total.reshape(-1), 0
 
     def train(order: np.ndarray) -> np.ndarray:
         nonlocal t
         losses = np.empty(len(order))
         for i, row in enumerate(order.astype(np.intp)):
             inputs.take(row, 0, batch, "clip")
-            place = firsts + labels[row]
-            np.dot(batch, w1, out=h1)
-            np.add(h1, b1, out=h1)
-            np.maximum(h1, zero, out=h1)
-            np.dot(h1, w2, out=h2)
-            np.add(h2, b2, out=h2)
-            np.maximum(h2, zero, out=h2)
-            np.dot(h2, w3, out=z)
-            np.add(z, b3, out=z)
-            np.maximum.reduce(z, axis=1, keepdims=True, out=highest)
-            np.subtract(z, highest, out=z)
-            np.exp(z, out=p)
-            np.dot(p, ones10, out=total[:, 0])
-            losses[i] = (np.log(total[:, 0]).sum() - z.ravel()[place].sum()) / BATCH
-            np.multiply(total, BATCH, out=total)
-            np.divide(p, total, out=p)
-            p.reshape(-1)[place] -= 1 / BATCH
-            np.dot(h2.T, p, out=g3)
-            np.dot(ones, p, out=c3)
-            np.dot(p, w3.T, out=d2)
-            np.greater(h2, zero, out=alive2)
-            np.multiply(d2, alive2, out=d2)
-            np.dot(h1.T, d2, out=g2)
-            np.dot(ones, d2, out=c2)
-            np.dot(d2, w2.T, out=d1)
-            np.greater(h1, zero, out=alive1)
-            np.multiply(d1, alive1, out=d1)
-            np.dot(batch.T, d1, out=g1)
-            np.dot(ones, d1, out=c1)
+            place = firsts + labels.take(row)
+            dot(batch, w1, h1)
+            add(h1, b1, h1)
+            maximum(h1, zero, h1)
+            dot(h1, w2, h2)
+            add(h2, b2, h2)
+            maximum(h2, zero, h2)
+            dot(h2, w3, z)
+            add(z, b3, z)
+            highest_of(z, 1, None, highest, True)
+            subtract(z, highest, z)
+            exp(z, p)
+            dot(p, ones10, sums)
+            losses[i] = (float(log(sums).sum()) - float(z1.take(place).sum())) / BATCH
+            multiply(total, batch_size, total)
+            divide(p, total, p)
+            p1[place] -= share
+            dot(h2.T, p, g3)
+            dot(ones, p, c3)
+            dot(p, w3.T, d2)
+            greater(h2, zero, alive2)
+            multiply(d2, alive2, d2)
+            dot(h1.T, d2, g2)
+            dot(ones, d2, c2)
+            dot(d2, w2.T, d1)
+            greater(h1, zero, alive1)
+            multiply(d1, alive1, d1)
+            dot(batch.T, d1, g1)
+            dot(ones, d1, c1)
             t += 1
             # m and v without their factors (1 − β), which move into the rate and ε: two passes fewer.
             k1, k2 = 0.1 / (1 - 0.9**t), (0.001 / (1 - 0.999**t)) ** 0.5
-            np.multiply(m, 0.9, out=m)
-            np.add(m, g, out=m)
-            np.multiply(v, 0.999, out=v)
-            np.multiply(g, g, out=scratch)
-            np.add(v, scratch, out=v)
-            np.sqrt(v, out=scratch)
-            np.add(scratch, 1e-8 / k2, out=scratch)
-            np.divide(m, scratch, out=scratch)
-            np.multiply(scratch, 0.001 * k1 / k2, out=scratch)
-            np.subtract(w, scratch, out=w)
+            multiply(m, beta1, m)
+            add(m, g, m)
+            multiply(v, beta2, v)
+            multiply(g, g, scratch)
+            add(v, scratch, v)
+            sqrt(v, scratch)
+            add(scratch, 1e-8 / k2, scratch)
+            divide(m, scratch, scratch)
+            multiply(scratch, 0.001 * k1 / k2, scratch)
+            subtract(w, scratch, w)
         return losses
 
     return train
