@@ -14,7 +14,7 @@ BACKEND = Declaration(
     flags={
         # The size of XLA's CPU thread pool; it obeys neither OMP_NUM_THREADS nor --xla_cpu_multi_thread_eigen.
         "PJRT_NPROC": "{threads}",
-        "OPENBLAS_NUM_THREADS": "{threads}",  # of NumPy in the same process, by which eigenvalues are looked for
+        "OPENBLAS_NUM_THREADS": "1",  # NumPy's in the same process, which would wait for the framework's
         "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
         "JAX_ENABLE_COMPILATION_CACHE": "false",
     },

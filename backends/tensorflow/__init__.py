@@ -18,5 +18,6 @@ BACKEND = Declaration(
         "TF_NUM_INTRAOP_THREADS": "{threads}",
         "TF_NUM_INTEROP_THREADS": "{threads}",
         "OMP_NUM_THREADS": "{threads}",
+        "OPENBLAS_NUM_THREADS": "1",  # NumPy's in the same process, which would wait for the framework's
     },
 )

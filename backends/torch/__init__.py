@@ -13,6 +13,7 @@ BACKEND = Declaration(
     compiles="nothing (eager)",
     flags={
         "OMP_NUM_THREADS": "{threads}",
+        "OPENBLAS_NUM_THREADS": "1",  # NumPy's in the same process, which would wait for the framework's
         "MKL_NUM_THREADS": "{threads}",
         "TORCHINDUCTOR_FORCE_DISABLE_CACHES": "1",
     },
