@@ -10,7 +10,7 @@ from harness.findings.seen import Seen
 from harness.health.noise import estimate
 
 ERRORS = 3.0  # standard errors: |G|² that is not so far above 0 was not seen
-UNLEARNED = 0.5
+UNLEARNED = 0.5  # of the best constant answer's loss: where more was learned, gradients had something in common
 LEAST = 4  # observed steps
 
 
