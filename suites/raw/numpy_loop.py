@@ -29,6 +29,7 @@ def make(architecture: str, x: np.ndarray, y: np.ndarray, start: Start) -> Calla
     add, subtract, multiply, divide, maximum = np.add, np.subtract, np.multiply, np.divide, np.maximum
     dot, greater, exp, log, sqrt, highest_of = np.dot, np.greater, np.exp, np.log, np.sqrt, np.maximum.reduce
     z1, p1, sums, t = z.reshape(-1), p.reshape(-1), total.reshape(-1), 0
+    batch_t, h1_t, h2_t, w2_t, w3_t = batch.T, h1.T, h2.T, w2.T, w3.T
 
     def train(order: np.ndarray) -> np.ndarray:
         nonlocal t
@@ -52,17 +53,17 @@ def make(architecture: str, x: np.ndarray, y: np.ndarray, start: Start) -> Calla
             multiply(total, batch_size, total)
             divide(p, total, p)
             p1[place] -= share
-            dot(h2.T, p, g3)
+            dot(h2_t, p, g3)
             dot(ones, p, c3)
-            dot(p, w3.T, d2)
+            dot(p, w3_t, d2)
             greater(h2, zero, alive2)
             multiply(d2, alive2, d2)
-            dot(h1.T, d2, g2)
+            dot(h1_t, d2, g2)
             dot(ones, d2, c2)
-            dot(d2, w2.T, d1)
+            dot(d2, w2_t, d1)
             greater(h1, zero, alive1)
             multiply(d1, alive1, d1)
-            dot(batch.T, d1, g1)
+            dot(batch_t, d1, g1)
             dot(ones, d1, c1)
             t += 1
             # m and v without their factors (1 − β), which move into the rate and ε: two passes fewer.
