@@ -44,7 +44,7 @@ UFUNCS = frozenset(
 )
 SPECIAL = frozenset({"ndtr"})  # cupyx.scipy.special.NAME
 PRODUCT = "matmul"  # cupy.matmul(a, b, out=None)
-METHODS = frozenset(["astype", "copy", "dot", "fill", "max", "reshape", "sum", "swapaxes", "take", "transpose"])
+METHODS = frozenset(["astype", "copy", "dot", "fill", "max", "min", "reshape", "sum", "swapaxes", "take", "transpose"])
 SCALARS = (bool, int, float, np.bool_, np.number)
 
 
@@ -158,6 +158,10 @@ class Elsewhere(NDArrayOperatorsMixin):
         assert out is None or out.dtype == self.dtype
         made = self.inside.max(axis, None if out is None else out.inside, keepdims)
         return Elsewhere(np.asarray(made)) if out is None else out
+
+    def min(self, axis=None, out=None, keepdims=False):
+        assert axis is None and out is None and not keepdims
+        return Elsewhere(np.asarray(self.inside.min()))
 
     def sum(self, axis=None, dtype=None, out=None, keepdims=False):
         return np.add.reduce(self.reshape(-1) if axis is None else self, axis or 0, dtype, out, keepdims)

@@ -114,7 +114,7 @@ class Observer:
         y = value.reshape(-1)
         out = self.layers
         out[1, i] = length(y)
-        out[0, i] = total(y, out[1, i]) / y.size
+        out[0, i] = y.sum(dtype=np.float64) / y.size
         if layer.bounds is not None:
             low, high = layer.bounds
             out[3, i] = np.count_nonzero(np.greater(low, y)) + np.count_nonzero(np.greater(y, high))
@@ -139,11 +139,6 @@ def length(v: Array) -> Any:
             return norm
     double = v.astype(np.float64)
     return np.sqrt(double.dot(double))
-
-
-def total(v: Array, norm: float) -> Any:
-    """The sum of a vector whose norm is given."""
-    return v.sum() if on_host(v) and sure(norm) else v.sum(dtype=np.float64)
 
 
 def columns(marked: Array) -> Array:
