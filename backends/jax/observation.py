@@ -15,10 +15,9 @@ from jax import Array
 
 from backends.jax.layers import Arrays, Pass
 from backends.jax.objective import Objective, Running
-from harness.observation import BINS, EDGES, Layout
+from harness.observation import BINS, EDGES, EXACT, Layout
 
 Row = list[Array]  # pieces of a row, in its order
-EXACT = 2**24  # up to here float32 counts
 
 
 @jax.custom_vjp

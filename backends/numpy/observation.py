@@ -16,14 +16,11 @@ import numpy as np
 
 from backends.numpy.flat import Array, Flat, on_host
 from backends.numpy.tape import Pair, Tape, Tapes
-from harness.observation import BINS, EDGES, OUTPUTS, Layout, Watched
+from harness.observation import BINS, EDGES, EXACT, LEAST, MOST, OUTPUTS, Layout, Watched
 from harness.spec.job import Level
 
 if TYPE_CHECKING:
     from backends.numpy.trainer import NumpyTrainer
-
-
-EXACT = 2**24  # up to here float32 counts
 
 
 class Observer:
@@ -150,7 +147,7 @@ def columns(marked: Array) -> Array:
 
 def sure(norm: float) -> bool:
     """Whether float32's squares neither vanished (of 1e8 numbers) nor overflowed where they make this norm."""
-    return 1e-12 <= norm <= 1e18
+    return LEAST <= norm <= MOST
 
 
 def norms(pieces: list[Array], into: Array) -> None:

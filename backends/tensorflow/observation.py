@@ -12,15 +12,13 @@ from typing import TYPE_CHECKING
 import tensorflow as tf
 
 from backends.tensorflow import modes
-from harness.observation import BINS, EDGES, Layout
+from harness.observation import BINS, EDGES, EXACT, LEAST, MOST, Layout
 from harness.spec.job import Level
 
 if TYPE_CHECKING:
     from backends.tensorflow.trainer import TensorFlowTrainer
 
 DOUBLE = tf.float64
-LEAST, MOST = 1e-12, 1e18  # norms between which float32's squares neither vanish (of 1e8 numbers) nor overflow
-EXACT = 2**24  # up to here float32 counts
 
 
 class Observer:

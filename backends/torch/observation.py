@@ -15,15 +15,13 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from harness.observation import BINS, EDGES, Layout, Watched
+from harness.observation import BINS, EDGES, EXACT, LEAST, MOST, Layout, Watched
 from harness.spec.job import Level
 
 if TYPE_CHECKING:
     from backends.torch.trainer import TorchTrainer
 
 DOUBLE = torch.float64
-EXACT = 2**24  # up to here float32 counts
-LEAST, MOST = 1e-12, 1e18  # norms between which float32's squares neither vanish (of 1e8 numbers) nor overflow
 
 
 class Observer:
