@@ -29,6 +29,7 @@ from harness.spec.problem import Network, Problem, RandomGradients
 DENSE = 5.0  # the operations of a network of three dense layers, of which the seconds below are
 _START = {"tensorflow": 8.0, "torch": 3.0, "jax": 2.0}
 _BUILD = {"tensorflow": 1.0, "jax": 1.5}
+_PACE = 0.01  # what is timed beside a block
 _BY_SIZE = 2e-8  # more for each parameter of an update that is timed alone
 _STEP = {"tensorflow": 1.5e-3, "torch": 0.8e-3, "jax": 0.3e-3, "numpy": 0.15e-3, "reference": 0.3e-3}
 
@@ -41,10 +42,11 @@ def seconds(job: Job) -> float:
         case Agreement() | Convergence() | Health():
             samples, operations = _size(job.cell.problem)
             return (build / _sharing(job) + step * tasks.total_steps(samples, job.cell.budget)) * operations / DENSE
-        case Speed(blocks=blocks, block_seconds=block, warm_up=warm_up):
+        case Speed(blocks=blocks, block_seconds=block, warm_up=warm_up, processes=processes):
             each = step + _BY_SIZE * _parameters(job.cell.problem)
             steps = max(block / each, FEWEST_STEPS)
-            return build + (blocks + 1) * (steps + min(warm_up, steps)) * each
+            one = build + (blocks + 1) * ((steps + min(warm_up, steps)) * each + _PACE)
+            return processes * one
         case FirstCall(processes=processes):
             return processes * (start + build)
         case Memory(steps=steps):
@@ -86,9 +88,13 @@ def _sharing(job: Job) -> float:
 
 
 def total(jobs: Iterable[Job], threads: int) -> float:
-    """Seconds for all jobs: untimed ones side by side, timed ones one at a time, workers started once."""
+    """Seconds for all jobs: untimed ones side by side, timed ones one at a time, in workers of their own."""
     jobs = list(jobs)
     untimed = sum(seconds(job) for job in jobs if not isinstance(job.measure, TIMED))
     timed = sum(seconds(job) for job in jobs if isinstance(job.measure, TIMED))
-    starts = sum(_START.get(backend, 1.0) for backend in {job.cell.backend for job in jobs})
+    processes: dict[str, int] = {}
+    for job in jobs:
+        anew = job.measure.processes if isinstance(job.measure, Speed) else 0
+        processes[job.cell.backend] = max(processes.get(job.cell.backend, 1), 1 + anew)
+    starts = sum(_START.get(backend, 1.0) * count for backend, count in processes.items())
     return (untimed + starts) / max(1, cores() // threads) + timed

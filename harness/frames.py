@@ -37,7 +37,8 @@ class Reply(msgspec.Struct, frozen=True, tag="reply"):
     facts: dict[str, str] = {}
     series: list[Series] = []
     seconds: float = 0.0  # of one step, for a block
-    bandwidth: float | None = None  # bytes a second of scaling in place, for a block of updates
+    pace: float | None = None  # and what else is measured beside it (``measure.speed.Block``)
+    bandwidth: float | None = None
 
 
 Message = Hello | Request | Reply

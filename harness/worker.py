@@ -60,7 +60,7 @@ class Worker:
     def _answer(self, request: Request) -> Reply:
         if request.do == "block":
             assert self.stopwatch is not None, "block before open"
-            return Reply("ok", seconds=self.stopwatch.block(), bandwidth=self.stopwatch.bandwidth())
+            return Reply("ok", **self.stopwatch.block()._asdict())
         if request.do == "close":
             assert self.stopwatch is not None, "close before open"
             self._stop()

@@ -1,11 +1,12 @@
 """How often a comparison cries wolf, and how often it sees the wolf.
 
 ``python -m suites.alarms`` times a backend, its twin, and a twin that is 5 % slower by a busy wait inside the clock:
-three new processes in turn, as every run times backends, by the settings that runs have by default. It compares the
+new processes in turn, as every run times backends, by the settings that runs have by default. It compares the
 twins as ``gradgauge compare`` does by default. Each time it calls the equal one faster or slower is a false alarm, each
 time it calls the slowed one slower is a detection. Rates are printed with the 95 % bounds of Clopper and Pearson: the
 upper one of alarms, the lower one of detections. With ``--apart`` each side is timed by itself, one after the other, as
-the sides of two runs are.
+the sides of two runs are; and what would have been said of the first process of each alone, as of asv's results, is
+printed beside.
 """
 
 import argparse
@@ -13,9 +14,11 @@ import os
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 
 from harness.environment import fingerprint
@@ -49,6 +52,7 @@ class Trial(NamedTuple):
 
     equal: Side  # what was said of the twin
     slowed: Side  # and of the slowed one
+    alone: Side  # and of the twin, had each been one process
     step: float  # seconds, the left side's median
     seconds: float  # that all of it took, processes and compiling included
 
@@ -77,6 +81,13 @@ def timed(sessions: list[list[str]], batch: int, measure: Speed) -> dict[str, Re
     return found
 
 
+def first_process(record: Record) -> Record:
+    """The record, had there been no other."""
+    assert isinstance(record.job.measure, Speed)
+    job = msgspec.structs.replace(record.job, measure=msgspec.structs.replace(record.job.measure, processes=1))
+    return replace(record, job=job, table=record.table[record.table["step"] < record.job.measure.blocks])
+
+
 def side(record: Record) -> dict[Key, Measurement]:
     """What a comparison takes, whoever computed it."""
     return {key._replace(who=""): one for key, one in measurements.of_run([record]).measurements.items()}
@@ -95,7 +106,9 @@ def trial(backend: str, batch: int, measure: Speed, apart: bool) -> Trial:
     records = timed([[one] for one in sides] if apart else [sides], batch, measure)
     left, right, slowed = (records[one] for one in sides)
     step = float(left.series("step_seconds")["value"].median())
-    return Trial(verdict(left, right), verdict(left, slowed), step, time.perf_counter() - started)
+    seconds = time.perf_counter() - started
+    alone = verdict(first_process(left), first_process(right))
+    return Trial(verdict(left, right), verdict(left, slowed), alone, step, seconds)
 
 
 def batch_of(backend: str, measure: Speed) -> int:
@@ -107,9 +120,9 @@ def batch_of(backend: str, measure: Speed) -> int:
     return batch
 
 
-def alarms(trials: list[Trial]) -> str:
+def alarms(equal: list[Side]) -> str:
     """Equal sides that were called worse or better."""
-    counted = power.rate(sum(one.equal in ("worse", "better") for one in trials), len(trials))
+    counted = power.rate(sum(one in ("worse", "better") for one in equal), len(equal))
     goal = _goal(counted.high <= ALARMS, f"≤ {ALARMS:.0%}")
     return f"{_share(counted)}; 95 % bound: at most {counted.high:.1%}, {goal}"
 
@@ -144,7 +157,9 @@ def main() -> None:
     settings = f"{short(measure)}, margin {MARGIN:.1%}"
     print(f"{asked.backend}, {asked.comparisons} comparisons, sides {how}, batch {batch}, {settings}", flush=True)
     trials = [trial(asked.backend, batch, measure, asked.apart) for _ in range(asked.comparisons)]
-    print(f"false alarms: {alarms(trials)}")
+    print(f"false alarms: {alarms([one.equal for one in trials])}")
+    if asked.apart:
+        print(f"false alarms of one process a side: {alarms([one.alone for one in trials])}")
     print(f"planted {asked.planted:.0%} found: {detections(trials)}")
     steps = np.median([one.step for one in trials])
     print(f"a step took {steps * 1e3:.2f} ms; both comparisons together {max(t.seconds for t in trials):.1f} s at most")

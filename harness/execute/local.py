@@ -4,27 +4,27 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-import numpy as np
 import pandas as pd
 from msgspec.structs import replace as replace_spec
 
 from harness import estimate
-from harness.backend import Origin
 from harness.environment import cores
 from harness.errors import WorkerFailed
 from harness.execute.process import Process, TimedOut
+from harness.execute.records import record
+from harness.execute.timing import Timing, timings
 from harness.frames import Reply, Request
-from harness.measure.series import Series, series, table
+from harness.measure.series import table
 from harness.spec.base import key, to_json
-from harness.spec.job import COLD, FINAL, TIMED, FirstCall, Job, Speed
+from harness.spec.job import COLD, FINAL, TIMED, FirstCall, Job
 from harness.store import Record, Store
 from harness.study import DEFAULT_THREADS, interpreter
 
 SLICE_SECONDS = 2.0  # a slot stays with one backend's warm worker for this long, then looks where most is left to do
+TOGETHER = 10  # comparisons whose processes are started together: killed, a run has to time these again
 FAT = 3 << 30  # bytes; frameworks keep something of every graph that they traced
 
 
@@ -57,17 +57,14 @@ class Local:
             worker.close()
 
     def run(self, jobs: Sequence[Job]) -> None:
-        """Run all jobs and write their records; untimed ones first, so that timed ones find warm workers."""
+        """Run all jobs and write their records; untimed ones first, timed ones in new processes."""
         self._parallel([job for job in jobs if not isinstance(job.measure, TIMED)])
         for job in jobs:
             if isinstance(job.measure, COLD):
                 self._write(self._cold(job))
-        groups: dict[str, list[Job]] = {}
-        for job in jobs:
-            if isinstance(job.measure, Speed):
-                groups.setdefault(comparison(job), []).append(job)
-        for group in groups.values():
-            self._interleaved(group)
+        every = timings(jobs)
+        for first in range(0, len(every), TOGETHER):
+            self._timed(every[first : first + TOGETHER])
 
     def _parallel(self, jobs: Sequence[Job]) -> None:
         queues: dict[str, deque[Job]] = {}
@@ -110,11 +107,11 @@ class Local:
 
     def _one(self, job: Job) -> Record:
         """One job in its backend's warm worker; one that has grown fat makes room for a new one."""
-        record = _record(job, self._ask(job, "run"))
+        found = record(job, self._ask(job, "run"))
         worker = self.workers.get(job.cell.backend)
         if worker is not None and worker.resident_bytes() > FAT:
             self._bury(job.cell.backend)
-        return record
+        return found
 
     def _cold(self, job: Job) -> Record:
         """A job in new processes with empty caches, alone on the machine; their series are joined."""
@@ -125,34 +122,20 @@ class Local:
             replies.append(self._ask(job, "run"))
         broken = [reply for reply in replies if reply.status != "ok"]
         if broken:
-            return _record(job, broken[0])
+            return record(job, broken[0])
         tables = [table(reply.series).assign(step=process) for process, reply in enumerate(replies)]
-        return replace(_record(job, replies[0]), table=pd.concat(tables, ignore_index=True))
+        return replace(record(job, replies[0]), table=pd.concat(tables, ignore_index=True))
 
-    def _interleaved(self, group: Sequence[Job]) -> None:
-        """Blocks of every backend in turn, A B C D B C D A, the machine to themselves."""
-        with ThreadPoolExecutor(self._slots()) as pool:  # opening compiles and is not timed
-            replies = list(pool.map(lambda job: self._ask(job, "open"), group))
-        records = {job.cell.backend: _record(job, reply) for job, reply in zip(group, replies, strict=True)}
-        timed: dict[str, list[Reply]] = {name: [] for name, record in records.items() if record.status == "ok"}
-        measure = group[0].measure
-        assert isinstance(measure, Speed)
-        for turn in range(measure.blocks):
-            names = list(timed)
-            shift = turn % max(len(names), 1)
-            for name in names[shift:] + names[:shift]:  # nobody is always first
-                reply = self._ask(records[name].job, "block")
-                if reply.status == "ok":
-                    timed[name].append(reply)
-                else:
-                    records[name] = _record(records[name].job, reply)
-                    del timed[name]
-        session = {"session": f"{time.time_ns():x}"}  # ratios are paired within a session only
-        for name, blocks in timed.items():
-            found = table(_of_blocks(blocks))
-            records[name] = replace(records[name], facts={**records[name].facts, **session}, table=found)
-            self._ask(records[name].job, "close")
-        self._write(*records.values())
+    def _timed(self, some: Sequence[Timing]) -> None:
+        """One process after the other, each over all these comparisons: so they are as far apart as they can be."""
+        for process in range(max(timing.measure.processes for timing in some)):
+            for backend in list(self.workers):
+                self._bury(backend)
+            for timing in some:
+                if process < timing.measure.processes:
+                    timing.process(self._ask, self._slots())
+        for timing in some:
+            self._write(*timing.finished())
 
     def _ask(self, job: Job, what: Literal["run", "open", "block", "close"]) -> Reply:
         """Ask the job's backend; a worker that dies or hangs makes a reply with that status."""
@@ -174,8 +157,8 @@ class Local:
 
     def _write(self, *records: Record) -> None:
         self.store.write(*records)
-        for record in records:
-            self.done(record)
+        for one in records:
+            self.done(one)
 
 
 def pending(jobs: Sequence[Job], store: Store, retry: bool) -> list[Job]:
@@ -184,23 +167,6 @@ def pending(jobs: Sequence[Job], store: Store, retry: bool) -> list[Job]:
     return [job for job in jobs if statuses[key(job)] is None or (retry and statuses[key(job)] not in FINAL)]
 
 
-def comparison(job: Job) -> str:
-    """What timed jobs must share to be measured in turn: everything but the backend."""
-    return key(replace_spec(job.cell, backend="")) + key(job.measure)
-
-
 def _alike(job: Job) -> str:
     """Jobs that share compiled code stand together."""
     return key(replace_spec(job.cell, seed=0, backend="")) + key(job.measure)
-
-
-def _of_blocks(blocks: Sequence[Reply]) -> list[Series]:
-    """Seconds a step of each block, and the bandwidth beside it where that was measured."""
-    found = [series("step_seconds", [block.seconds for block in blocks], np.arange(len(blocks)))]
-    widths = [block.bandwidth for block in blocks if block.bandwidth is not None]
-    return [*found, series("bandwidth", widths, np.arange(len(widths)))] if widths else found
-
-
-def _record(job: Job, reply: Reply) -> Record:
-    plan = {piece: Origin(*origin) for piece, origin in reply.plan.items()}  # type: ignore[arg-type]  # as sent
-    return Record(job, reply.status, reply.reason, plan, reply.facts, table(reply.series))

@@ -8,19 +8,25 @@ without them nothing could be called equal.
 
 **What no interval knows**: another session of the same program is another draw of memory layout, clock frequency and
 neighbours (Mytkowicz et al., *Producing Wrong Data Without Doing Anything Obviously Wrong*, 2009). Values of one
-session understate that. So, to be called worse or better, a ratio must lie beyond the margin too.
+session understate that. So, to be called worse or better, a ratio must lie beyond the margin too. How the sides were
+timed decides what they are worth, from the best to the least:
+
+- Blocks of one session are compared in pairs: they met the same moments.
+- Sides that were timed apart, in several processes each, are compared by these, each over the pace of its core beside
+  it (``measure.pace``): that takes out the moments, and the processes show how far their draws are apart.
+- Seconds of one process a side say nothing within ``speed.APART``, whatever the margin.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import numpy as np
 
 from harness.judge import ratio_interval
-from harness.judge.ratio_interval import Quartiles
-from harness.judge.speed import FEWEST_BLOCKS, Floats, Interval
+from harness.judge.ratio_interval import Quartiles, Wobble
+from harness.judge.speed import APART, FEWEST_BLOCKS, Floats, Interval
 
 CONFIDENCE = 0.95
 Side = Literal["better", "worse", "equal", "undecided"]
@@ -49,6 +55,7 @@ BYTES = Kind("bytes", "smaller", "larger")
 STEPS = Kind("steps", "fewer", "more", "reaches the target again", "no longer reaches the target")
 LEVEL = Kind("", "lower", "higher", "no longer diverges", "now diverges")
 DIVERGED = Kind("", "no longer diverges", "now diverges")
+UNKNOWN = Wobble(math.nan, 0)  # where nothing was timed in several processes
 FAILS, WORKS = "now fails", "no longer fails"
 
 
@@ -61,6 +68,8 @@ class Measurement:
     pairing: str = ""  # values of two sides with the same pairing belong together, label by label
     noisy: bool = True  # by a clock, say; else the same program gives the same number again
     quartiles: Quartiles | None = None  # of values that were not kept; ``values`` is then their median
+    processes: tuple[float, ...] = ()  # the median of each of several, over the pace of its core
+    pace: str = ""  # whose that is: over another one's, numbers cannot be compared
     failed: str = ""  # why there are no values
 
     @property
@@ -119,11 +128,12 @@ def compare(a: Mapping[Key, Measurement], b: Mapping[Key, Measurement], margin: 
     """Compare what both sides measured; ``margin`` is the x of equal within x, as a fraction."""
     shared = [key for key in a if key in b]
     intervals = sum(countable(a[key], b[key]) for key in shared)
-    comparisons = []
+    wobbles, comparisons = _wobbles((a, b)), []
     for key in shared:
         one, other = a[key], b[key]
         if one.values and other.values:
-            ratio = ratio_of(one, other, 1 - (1 - CONFIDENCE) / max(intervals, 1))
+            wobble = wobbles.get((key.who, key.measure), UNKNOWN)
+            ratio = ratio_of(one, other, 1 - (1 - CONFIDENCE) / max(intervals, 1), wobble)
             comparisons.append(Comparison(key, one, other, ratio, decide(one, other, ratio, margin), _how(one, other)))
         elif one.values or other.values:
             verdict = Verdict("worse", FAILS) if one.values else Verdict("better", WORKS)
@@ -137,6 +147,8 @@ def countable(a: Measurement, b: Measurement) -> bool:
     if _pairs(a, b):
         ratios = _ratios(a, b)
         return ratios.size >= FEWEST_BLOCKS and bool((np.isfinite(ratios) & (ratios > 0)).all())
+    if _in_processes(a, b):
+        return True
     positive = all(0 < value < math.inf for one in (a, b) for value in (*one.values.values(), *_ends(one)))
     return a.noisy and b.noisy and positive and min(a.size, b.size) >= FEWEST_BLOCKS
 
@@ -146,12 +158,14 @@ def _ends(one: Measurement) -> tuple[float, ...]:
     return one.quartiles[:2] if one.quartiles is not None else ()
 
 
-def ratio_of(a: Measurement, b: Measurement, level: float) -> Interval:
-    """B over A, with an interval where there can be one."""
+def ratio_of(a: Measurement, b: Measurement, level: float, wobble: Wobble = UNKNOWN) -> Interval:
+    """B over A, with an interval where there can be one; ``wobble`` of this contender's processes."""
     if not countable(a, b):
         return Interval(_median(sorted(_ratios(a, b).tolist())) if _pairs(a, b) else _ratio(a.median, b.median))
     if _pairs(a, b):
         return ratio_interval.paired(_ratios(a, b), level)
+    if _in_processes(a, b):
+        return ratio_interval.processes(a.processes, b.processes, wobble, level)
     if a.quartiles is not None or b.quartiles is not None:
         return ratio_interval.from_quartiles(a.median, b.median, (a.spread, b.spread), level)
     before, after = (np.array([one.values[label] for label in sorted(one.values)]) for one in (a, b))
@@ -163,6 +177,7 @@ def decide(a: Measurement, b: Measurement, ratio: Interval, margin: float) -> Ve
 
     Numbers that repeat exactly need no interval: too few for one, they are facts, but about these seeds alone.
     """
+    margin = max(margin, APART) if _single(a, b) else margin
     kind, high = a.kind, 1 + margin
     if math.isinf(a.median) != math.isinf(b.median):
         worse = b.median > a.median
@@ -190,12 +205,32 @@ def _how(a: Measurement, b: Measurement) -> str:
         return f"{pairs} pairs by {a.pairing.partition(' ')[0]}"
     if pairs or not (a.noisy or b.noisy):
         return "one number"
+    if _in_processes(a, b):
+        return f"{len(a.processes)} and {len(b.processes)} processes, each over its core's pace"
     kept = ", from quartiles" if a.quartiles is not None or b.quartiles is not None else ""
     return f"not paired, {a.size} and {b.size} values{kept}"
 
 
 def _pairs(a: Measurement, b: Measurement) -> bool:
     return a.pairing == b.pairing != "" and not a.values.keys().isdisjoint(b.values.keys())
+
+
+def _in_processes(a: Measurement, b: Measurement) -> bool:
+    return not _pairs(a, b) and a.pace == b.pace != "" and min(len(a.processes), len(b.processes)) > 1
+
+
+def _single(a: Measurement, b: Measurement) -> bool:
+    """Whether these are seconds of a process each, seconds or days apart."""
+    return a.noisy and a.kind is SECONDS and not _pairs(a, b) and not _in_processes(a, b)
+
+
+def _wobbles(sides: Iterable[Mapping[Key, Measurement]]) -> dict[tuple[str, str], Wobble]:
+    """How far processes are apart, by who computed and what was measured, over all that it was measured on."""
+    groups: dict[tuple[str, str], list[tuple[float, ...]]] = {}
+    for side in sides:
+        for key, one in side.items():
+            groups.setdefault((key.who, key.measure), []).append(one.processes)
+    return {of: ratio_interval.wobble(found) for of, found in groups.items()}
 
 
 def _ratios(a: Measurement, b: Measurement) -> Floats:

@@ -7,7 +7,9 @@ import functools
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from dataclasses import replace as replace_field
 
+import numpy as np
 from msgspec.structs import replace
 
 from harness.judge import convergence, speed
@@ -68,7 +70,15 @@ def _timed(record: Record) -> dict[str, Measurement]:
     if record.status != "ok":
         return {words: _failed(SECONDS, record) for words in series}
     pairing = f"block {session}" if session else ""
-    return {words: Measurement(SECONDS, _values(record, name), pairing) for words, name in series.items()}
+    found = {words: Measurement(SECONDS, _values(record, name), pairing) for words, name in series.items()}
+    paces = _values(record, "pace")
+    if isinstance(measure, Speed) and paces:
+        seconds = found[phase].values
+        labels = np.array_split(sorted(seconds), measure.processes)
+        medians = tuple(float(np.median([seconds[label] / paces[label] for label in some])) for some in labels)
+        where = f"{record.facts['pace']}, {record.job.environment.machine}"
+        found[phase] = replace_field(found[phase], processes=medians, pace=where)
+    return found
 
 
 def _trained(trial: Trial) -> dict[str, Measurement]:

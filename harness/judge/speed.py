@@ -4,7 +4,8 @@ Blocks that were measured in turn (one session) are compared block by block, so 
 hits both sides; across sessions every block is compared with every block. A ratio is the median of those ratios, with
 a percentile-bootstrap interval of 95 % (for the median of 6 to 20 blocks it covers about 93 %). An interval that
 includes 1 decides nothing, and neither does a ratio within ``MARGIN``: another session of the same two programs moves
-it by as much (``docs/measuring.md``).
+it by as much. Where the two were not timed in turn it moves by much more, and the margin is ``APART``
+(``docs/measuring.md``).
 """
 
 import itertools
@@ -31,6 +32,7 @@ RESAMPLES = 4000
 # With n blocks all ratios fall on one side of 1 by chance with probability 2·2⁻ⁿ: below 5 % from six blocks on.
 FEWEST_BLOCKS = 6
 MARGIN = 0.025
+APART = 0.1  # of equal sides, a process each, seconds apart, one in ten was beyond 4 % and the farthest 8.3 %
 
 
 class Contender(NamedTuple):
@@ -111,7 +113,7 @@ class Ratio:
     def verdict(self) -> Verdict:
         """What may be said."""
         blocks = min(len(self.of.blocks), len(self.to.blocks))
-        return decide(self.factor) if blocks >= FEWEST_BLOCKS else "undecided"
+        return decide(self.factor, margin(self.paired)) if blocks >= FEWEST_BLOCKS else "undecided"
 
 
 @dataclass(frozen=True)
@@ -149,7 +151,8 @@ class Overall:
     def verdict(self) -> Verdict:
         """What may be said: undecided too where a single cell has too few blocks."""
         enough = all(min(len(r.of.blocks), len(r.to.blocks)) >= FEWEST_BLOCKS for r in self.ratios)
-        return decide(self.factor) if enough else "undecided"
+        paired = all(r.paired for r in self.ratios)
+        return decide(self.factor, margin(paired)) if enough else "undecided"
 
 
 @dataclass(frozen=True)
@@ -261,11 +264,16 @@ def interval(value: float, samples: Floats) -> Interval:
     return Interval(value, float(low), float(high))
 
 
-def decide(factor: Interval) -> Verdict:
+def margin(paired: bool) -> float:
+    """What a ratio must be beyond, as a fraction."""
+    return MARGIN if paired else APART
+
+
+def decide(factor: Interval, margin: float) -> Verdict:
     """Longer or shorter only if the interval leaves out 1 and the ratio itself lies beyond the margin."""
-    if factor.low > 1 and factor.value > 1 + MARGIN:
+    if factor.low > 1 and factor.value > 1 + margin:
         return "longer"
-    return "shorter" if factor.high < 1 and factor.value < 1 / (1 + MARGIN) else "undecided"
+    return "shorter" if factor.high < 1 and factor.value < 1 / (1 + margin) else "undecided"
 
 
 def _overall(of: Contender, to: Contender, ratios: Sequence[Ratio]) -> Overall:

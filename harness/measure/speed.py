@@ -2,11 +2,13 @@
 
 import gc
 import time
+from typing import NamedTuple
 
 import numpy as np
 
 from harness.measure.bandwidth import Bandwidth
 from harness.measure.cores import Cores
+from harness.measure.pace import Pace
 from harness.measure.run import Outcome, Run
 from harness.measure.series import series
 from harness.spec.job import Speed
@@ -16,13 +18,22 @@ FEWEST_STEPS, MOST_STEPS = 5, 2000  # of one block
 PILOT = 20  # steps from which the length of a block is chosen
 
 
+class Block(NamedTuple):
+    """What was timed at once."""
+
+    seconds: float  # of one step
+    pace: float | None  # seconds of the product of ``measure.pace`` beside it; None where a host's core does not tell
+    bandwidth: float | None  # bytes a second of scaling in place beside it; None of all but updates with a floor
+
+
 class Stopwatch:
     """Times blocks of steps of one opened run, each from the same start, between two fences."""
 
     def __init__(self, run: Run, what: Speed, threads: int) -> None:
         self.run, self.what = run, what
         # What runs on a GPU is not slowed down by its host's threads, and may need several.
-        self.cores = Cores(threads) if run.cell.device == "cpu" else None
+        on_host = run.cell.device == "cpu"
+        self.cores, self.pace = Cores(threads) if on_host else None, Pace() if on_host else None
         total = max(len(run.order), what.warm_up + MOST_STEPS)
         self.order = run.extended(total)
         self.trainer = run.build(False, total)
@@ -43,13 +54,16 @@ class Stopwatch:
 
     def facts(self) -> dict[str, str]:
         """What the blocks were timed on."""
-        return self.cores.facts() if self.cores is not None else {}
+        return {**self.cores.facts(), **self.pace.facts()} if self.cores is not None and self.pace is not None else {}
 
-    def block(self) -> float:
-        """Seconds a step over one block; starting over and warming up stay outside the clock."""
-        if self.cores is not None:
-            self.cores.hold()
-        return self._block()
+    def block(self) -> Block:
+        """One block; starting over and warming up stay outside the clock."""
+        if self.cores is None or self.pace is None:
+            return Block(self._block(), None, None)
+        self.cores.hold()
+        before = self.pace()
+        seconds = self._block()
+        return Block(seconds, (before + self.pace()) / 2, self.scaling() if self.scaling is not None else None)
 
     def _block(self) -> float:
         begin = min(self.what.warm_up, self.steps)
@@ -65,10 +79,6 @@ class Stopwatch:
             return (time.perf_counter() - started) / len(rows)
         finally:
             gc.enable()
-
-    def bandwidth(self) -> float | None:
-        """Bytes a second of scaling in place, measured beside a block of updates; None for those without a floor."""
-        return self.scaling() if self.scaling is not None else None
 
 
 def working_set(run: Run) -> int | None:

@@ -55,12 +55,14 @@ class Speed(Piece, frozen=True, tag="speed"):
 
     Or after as many as it has itself, where those are fewer. Of whole steps, or of one ``phase`` of them
     (``backend.Trainer.phase``). Blocks are short and many: what disturbs one lasts longer than it, and spares others.
+    All of it in ``processes`` new processes, one after the other: each draws addresses anew, which its blocks share.
     """
 
-    blocks: Count = 20
+    blocks: Count = 8
     block_seconds: Positive = 0.02
     warm_up: Index = 20
     phase: Literal["step", "forward", "gradient", "penalty", "clip", "update"] = "step"
+    processes: Count = 3
 
 
 class FirstCall(Piece, frozen=True, tag="first_call"):

@@ -2,7 +2,8 @@
 
 import pytest
 
-from harness.execute.local import Local, Settings, comparison, pending
+from harness.execute.local import Local, Settings, pending
+from harness.execute.timing import comparison
 from harness.spec.base import key
 from harness.spec.job import Agreement, Convergence, FirstCall, Speed
 from harness.store import Store
