@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from harness.errors import InvalidInput, NothingMeasured
-from harness.judge.compare import BYTES, DIVERGED, LEVEL, SECONDS, STEPS, Key, Kind, Measurement
+from harness.judge.kinds import BYTES, DIVERGED, LEVEL, SECONDS, STEPS, Key, Kind, Measurement
 from harness.judge.ratio_interval import Quartiles
 
 BENCHMARKS, MACHINE, FACTS = "benchmarks.json", "machine.json", "facts"

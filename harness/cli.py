@@ -21,7 +21,7 @@ from harness.diagnosis import Diagnosed
 from harness.errors import GradgaugeError, InvalidInput, NothingMeasured, unknown
 from harness.execute.local import Settings
 from harness.judge import agreement
-from harness.judge.speed import MARGIN
+from harness.judge.speed import APART, MARGIN
 from harness.printing import Format, err, say, say_all, show_tables
 from harness.problems import catalogue
 from harness.spec.base import canonical, key
@@ -32,6 +32,7 @@ from harness.study import DEFAULT_THREADS, Selection, Study, find_case, find_stu
 
 DIFFERENT, USAGE, NOTHING, OURS, INTERRUPTED = 1, 2, 3, 70, 130
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+MARGIN_HELP = f"equal within so many per cent; {100 * APART:g} at least for seconds of one process a side"
 FAIL_ON_HELP = f"exit code 1 where one of these is found: {', '.join(comparison.WORDS)}"
 DIAGNOSED_HELP = "a problem's name, a TOML file (see show), or a run folder that holds observed runs"
 REPORT_HELP = "where to write (default: the first run; here if that is of asv's)"
@@ -290,7 +291,7 @@ def report(
 def compare(
     a: Annotated[str, typer.Argument(metavar="A", help="run folder; asv: COMMIT[:ENVIRONMENT[:MACHINE]] or a file")],
     b: Annotated[str, typer.Argument(metavar="B", help="the same; ratios are B over A")],
-    margin: Annotated[float, typer.Option(min=0, help="equal within so many per cent")] = 100 * MARGIN,
+    margin: Annotated[float, typer.Option(min=0, help=MARGIN_HELP)] = 100 * MARGIN,
     fail_on: Annotated[list[str] | None, typer.Option(metavar="VERDICT", help=FAIL_ON_HELP)] = None,
     results: Annotated[Path, typer.Option(help="folder of asv's results")] = Path(".asv/results"),
     shape: Shape = Format.table,

@@ -8,7 +8,9 @@ from harness import asv_results
 from harness.errors import InvalidInput, NothingMeasured, unknown
 from harness.judge import compare as judge
 from harness.judge import measurements
-from harness.judge.compare import BYTES, DIVERGED, FAILS, LEVEL, SECONDS, STEPS, WORKS, Compared, Comparison, Key
+from harness.judge.compare import FAILS, WORKS, Compared, Comparison
+from harness.judge.kinds import BYTES, DIVERGED, LEVEL, SECONDS, STEPS, Key
+from harness.judge.speed import APART
 from harness.sides import Side, side
 
 KINDS = (SECONDS, BYTES, STEPS, LEVEL, DIVERGED)
@@ -57,8 +59,8 @@ def compare(a: str, b: str, folder: Path, margin: float) -> Outcome:
         raise NothingMeasured("; ".join((f"{one.name} and {other.name} have nothing in common", *notes)))
     if any(one.apart for one in compared.comparisons):
         notes.append(
-            "not paired: each side is one session, and values of one session understate what another one moves; so "
-            f"only a ratio beyond {100 * margin:g} % is called worse or better"
+            "not paired: what was timed in one process a side another process moves by several per cent; so only a "
+            f"ratio beyond {100 * max(margin, APART):g} % is called worse or better, and none equal within less"
         )
     ordered = sorted(compared.comparisons, key=lambda c: (ORDER.index(c.verdict.side), c.key.measure, c.key))
     found = Compared(ordered, compared.only_a, compared.only_b, compared.nowhere, compared.intervals)

@@ -25,7 +25,8 @@ from harness.environment import fingerprint
 from harness.errors import NothingMeasured
 from harness.execute.local import Local, Settings
 from harness.judge import compare, measurements, power
-from harness.judge.compare import Key, Measurement, Side
+from harness.judge.compare import Side
+from harness.judge.kinds import Key, Measurement
 from harness.judge.speed import MARGIN
 from harness.spec.activations import Relu
 from harness.spec.cell import Budget, Cell

@@ -25,68 +25,16 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from harness.judge import ratio_interval
-from harness.judge.ratio_interval import Quartiles, Wobble
+from harness.judge.kinds import SECONDS, Key, Measurement, median
+from harness.judge.ratio_interval import Wobble
 from harness.judge.speed import APART, FEWEST_BLOCKS, Floats, Interval
 
 CONFIDENCE = 0.95
 Side = Literal["better", "worse", "equal", "undecided"]
 
 
-class Key(NamedTuple):
-    """What is compared, in words that tell it apart from all else of its side."""
-
-    who: str  # a backend, or a contender of asv's
-    what: str
-    measure: str
-
-
-class Kind(NamedTuple):
-    """What a measurement is of, and the words for less and more of it."""
-
-    unit: str
-    better: str
-    worse: str
-    found: str = ""  # where an infinite one became finite
-    lost: str = ""
-
-
-SECONDS = Kind("s", "faster", "slower")
-BYTES = Kind("bytes", "smaller", "larger")
-STEPS = Kind("steps", "fewer", "more", "reaches the target again", "no longer reaches the target")
-LEVEL = Kind("", "lower", "higher", "no longer diverges", "now diverges")
-DIVERGED = Kind("", "no longer diverges", "now diverges")
 UNKNOWN = Wobble(math.nan, 0)  # where nothing was timed in several processes
 FAILS, WORKS = "now fails", "no longer fails"
-
-
-@dataclass(frozen=True)
-class Measurement:
-    """What one side found: values by block, seed or number; one alone, or several."""
-
-    kind: Kind
-    values: Mapping[int, float]
-    pairing: str = ""  # values of two sides with the same pairing belong together, label by label
-    noisy: bool = True  # by a clock, say; else the same program gives the same number again
-    quartiles: Quartiles | None = None  # of values that were not kept; ``values`` is then their median
-    processes: tuple[float, ...] = ()  # the median of each of several, over the pace of its core
-    pace: str = ""  # whose that is: over another one's, numbers cannot be compared
-    failed: str = ""  # why there are no values
-
-    @property
-    def median(self) -> float:
-        """The median value; infinite where half of them are."""
-        return _median(sorted(self.values.values())) if self.values else math.nan
-
-    @property
-    def size(self) -> int:
-        """How many values there are, or were."""
-        return self.quartiles.size if self.quartiles is not None else len(self.values)
-
-    @property
-    def spread(self) -> Quartiles:
-        """The quartiles."""
-        low, high = np.quantile(list(self.values.values()), (0.25, 0.75))
-        return self.quartiles or Quartiles(float(low), float(high), self.size)
 
 
 class Verdict(NamedTuple):
@@ -161,7 +109,7 @@ def _ends(one: Measurement) -> tuple[float, ...]:
 def ratio_of(a: Measurement, b: Measurement, level: float, wobble: Wobble = UNKNOWN) -> Interval:
     """B over A, with an interval where there can be one; ``wobble`` of this contender's processes."""
     if not countable(a, b):
-        return Interval(_median(sorted(_ratios(a, b).tolist())) if _pairs(a, b) else _ratio(a.median, b.median))
+        return Interval(median(sorted(_ratios(a, b).tolist())) if _pairs(a, b) else _ratio(a.median, b.median))
     if _pairs(a, b):
         return ratio_interval.paired(_ratios(a, b), level)
     if _in_processes(a, b):
@@ -245,9 +193,3 @@ def _ratio(a: float, b: float) -> float:
     if a * b > 0 and math.isfinite(a) and math.isfinite(b):
         return b / a if a > 0 else a / b
     return math.inf if b > a else 0.0
-
-
-def _median(ordered: Sequence[float]) -> float:
-    """The median, where values may be infinite."""
-    low, high = ordered[(len(ordered) - 1) // 2], ordered[len(ordered) // 2]
-    return low if low == high else (low + high) / 2

@@ -13,8 +13,8 @@ import numpy as np
 from msgspec.structs import replace
 
 from harness.judge import convergence, speed
-from harness.judge.compare import LEVEL, SECONDS, STEPS, Key, Kind, Measurement
 from harness.judge.convergence import Run, Trial
+from harness.judge.kinds import LEVEL, SECONDS, STEPS, Key, Kind, Measurement
 from harness.judge.speed import Contender
 from harness.problems.catalogue import problem_name
 from harness.spec.cell import Budget, Cell

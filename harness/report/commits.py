@@ -2,8 +2,8 @@
 
 import math
 
-from harness.judge.compare import SECONDS
-from harness.judge.speed import MARGIN
+from harness.judge.kinds import SECONDS
+from harness.judge.speed import APART
 from harness.report import commits_plots, commits_tables
 from harness.report.material import Material
 from harness.report.section import Figure, Item, Section, Statement, Table
@@ -51,7 +51,7 @@ def statements(material: Material) -> list[Statement]:
 
 
 def _fastest(machine: Machine, track: Track) -> Item | None:
-    """In how many rows of a timed benchmark a contender is faster than each other one, by more than the margin too.
+    """In how many rows of a timed benchmark a contender is faster than each other one, beyond what a process moves.
 
     None where no row has intervals.
     """
@@ -63,7 +63,7 @@ def _fastest(machine: Machine, track: Track) -> Item | None:
     for row in track.rows:
         ratios = commits_tables.over(machine, track, row, level)
         contested += any(math.isfinite(ratio.low) for ratio in ratios.values())
-        if ratios and all(ratio.low > 1 and ratio.value > 1 + MARGIN for ratio in ratios.values()):
+        if ratios and all(ratio.low > 1 and ratio.value > 1 + APART for ratio in ratios.values()):
             winner = next(iter(commits_tables.measured(machine, track, row)))
             wins[winner] = wins.get(winner, 0) + 1
     if not contested:

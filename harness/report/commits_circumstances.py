@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from harness.judge.compare import DIVERGED
+from harness.judge.kinds import DIVERGED
 from harness.report.material import Material, shown
 from harness.report.section import Column, Entry, Table
 from harness.report.tracked import Machine, Track

@@ -8,7 +8,7 @@ import numpy as np
 from markupsafe import Markup
 from matplotlib.ticker import LogLocator, MaxNLocator
 
-from harness.judge.compare import DIVERGED, Measurement
+from harness.judge.kinds import DIVERGED, Measurement
 from harness.judge.speed import Floats
 from harness.report import canvas
 from harness.report.commits_tables import scale

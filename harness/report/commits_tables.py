@@ -8,9 +8,10 @@ import pandas as pd
 
 from harness.asv_results import CONTENDER
 from harness.judge import compare
-from harness.judge.compare import CONFIDENCE, DIVERGED, STEPS, Comparison, Kind, Measurement
+from harness.judge.compare import CONFIDENCE, Comparison
+from harness.judge.kinds import DIVERGED, STEPS, Kind, Measurement
 from harness.judge.measurements import differences
-from harness.judge.speed import MARGIN, Interval
+from harness.judge.speed import APART, MARGIN, Interval
 from harness.report.section import Column, Entry, Table
 from harness.report.timed import UNITS
 from harness.report.tracked import Machine, Track
@@ -127,10 +128,10 @@ def changes(machine: Machine, name: str) -> list[Table]:
                 ],
                 [_change(machine, one) for one in told],
                 pd.DataFrame([_change_row(machine, words, after.environment, one) for one in compared.comparisons]),
-                note=f"{counted(len(compared.comparisons), 'comparison')}: {len(told)} shown, {equal} equal within "
-                f"{100 * MARGIN:g} %, {undecided} undecided. Intervals hold together with 95 %, but each commit was "
-                "measured in a session of its own, and values of one session understate what another one moves."
-                + (f" What they were measured with changed: {other}." if other else ""),
+                note=f"{counted(len(compared.comparisons), 'comparison')}: {len(told)} shown, {equal} equal, "
+                f"{undecided} undecided. Intervals hold together with 95 %. Seconds are of one process a commit, which "
+                f"another one would move: they differ, or are equal, by {100 * APART:g} %, all else by "
+                f"{100 * MARGIN:g} %." + (f" What they were measured with changed: {other}." if other else ""),
                 folded=not told,
             )
         )

@@ -1,6 +1,6 @@
 """The section on speed: seconds a step, ratios, first calls."""
 
-from harness.judge.speed import MARGIN
+from harness.judge.speed import APART, MARGIN
 from harness.report import commands, speed_plots, speed_tables, timed
 from harness.report.material import Material
 from harness.report.section import Figure, Section, Table
@@ -9,9 +9,10 @@ from harness.spec.job import FirstCall, Speed
 
 LEAD = (
     "Steady seconds a step: the median of blocks that were timed in turn, A B C D B C D A, the machine to themselves, "
-    "after warm-up. Intervals are 95 % bootstrap intervals, which cover a little less where blocks are few. They hold "
-    "within this session: another session on this machine can differ by more. Nobody is called faster where the "
-    f"interval of the ratio includes 1, or the ratio is within {100 * MARGIN:g} %."
+    "after warm-up, in several processes of each. Intervals are 95 % bootstrap intervals, which cover a little less "
+    "where blocks are few. They hold within this session: another session on this machine can differ by more. Nobody "
+    f"is called faster where the interval of the ratio includes 1, or the ratio is within {100 * MARGIN:g} % "
+    f"({100 * APART:g} % where two were not timed in turn)."
 )
 
 

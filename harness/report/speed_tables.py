@@ -105,7 +105,7 @@ def ratios(material: Material, one: Setting, groups: Sequence[Group], name: str)
         pd.DataFrame(long),
         note=f"{one.step_conditions}. Median of the ratios of blocks measured in turn (95 % interval). {_COMPOSED} "
         "n: not interleaved, measured in different sessions. u: undecided, the interval includes 1 or the ratio is "
-        f"within {100 * speed.MARGIN:g} %. "
+        f"within {100 * speed.MARGIN:g} %, with n within {100 * speed.APART:g} %. "
         f"{SESSION} {overlapping(material, [s.record for group in groups for s in group.steady])}".strip(),
         again=commands.again(material, (s.record for group in groups for s in group.steady)),
         totals=[total],

@@ -10,7 +10,8 @@ from typing import NamedTuple
 from harness import asv_results
 from harness.asv_results import Benchmark, Entry, Result, Unreadable
 from harness.judge import compare
-from harness.judge.compare import BYTES, DIVERGED, SECONDS, STEPS, Compared
+from harness.judge.compare import Compared
+from harness.judge.kinds import BYTES, DIVERGED, SECONDS, STEPS
 from harness.judge.speed import MARGIN
 from harness.report.contenders import COLOURS, SERIES
 from harness.report.words import counted

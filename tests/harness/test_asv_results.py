@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from harness import asv_results
-from harness.judge.compare import DIVERGED, LEVEL, SECONDS, Key, compare
+from harness.judge.compare import compare
+from harness.judge.kinds import DIVERGED, LEVEL, SECONDS, Key
 
 STEP, BYTES = "tiny.Step.time_step", "tiny.Memory.track_peak_host_bytes"
 

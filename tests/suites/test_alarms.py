@@ -55,21 +55,23 @@ def test_twins_are_the_backend_under_other_names(backend):
     assert len({left.name, right.name, slowed.name, own.name}) == 4
 
 
-def record(backend, blocks, session="one"):
+def record(backend, blocks, session="one", pace=()):
     cell = Cell(alarms.PROBLEM, Recipe(Adam()), Budget(steps=100, batch=32), backend)
     job = Job(cell, Speed(), Environment("3.11", {}, "code", "data", "machine", 1, {}))
-    rows = table([series("step_seconds", blocks, np.arange(len(blocks)))])
+    beside = [series("pace", pace, np.arange(len(pace)))] if len(pace) else []
+    rows = table([series("step_seconds", blocks, np.arange(len(blocks))), *beside])
     plan = dict.fromkeys(("model", "loss", "optimizer"), Origin("native", "own"))
-    return Record(job, "ok", "", plan, {"session": session}, rows)
+    return Record(job, "ok", "", plan, {"session": session, "pace": "NumPy"}, rows)
 
 
-@pytest.mark.parametrize("session", ["one", "another"])
-def test_the_verdict_is_of_the_second_side_over_the_first(session):
-    noise = np.random.default_rng(0).normal(1, 1e-3, (3, 40))
+@pytest.mark.parametrize(("session", "moment"), [("one", 1.0), ("another", 1.2)])
+def test_the_verdict_is_of_the_second_side_over_the_first(session, moment):
+    """Whose core is a fifth slower when it is timed apart, and so is its pace."""
+    noise, pace = np.random.default_rng(0).normal(1, 1e-3, (3, 24)), np.full(24, 0.002)
     left, equal, slower = (
-        record(LEFT, noise[0]),
-        record(RIGHT, noise[1], session),
-        record(SLOWED, 1.05 * noise[2], session),
+        record(LEFT, noise[0], pace=pace),
+        record(RIGHT, moment * noise[1], session, moment * pace),
+        record(SLOWED, 1.05 * moment * noise[2], session, moment * pace),
     )
     assert alarms.verdict(left, equal) == "equal"
     assert alarms.verdict(left, slower) == "worse"
@@ -78,12 +80,12 @@ def test_the_verdict_is_of_the_second_side_over_the_first(session):
 
 def test_alarms_are_equal_sides_called_different_and_detections_slowed_ones_called_worse():
     said = ["better", "worse", *["equal", "undecided"] * 149]
-    some = [Trial(equal, slowed, 1e-3, 5.0) for equal, slowed in zip(said, said, strict=True)]
+    some = [Trial(equal, slowed, equal, 1e-3, 5.0) for equal, slowed in zip(said, said, strict=True)]
     # P(X ≤ 2 | 300, p) = 0.05 at p = 2.08 %, P(X ≥ 1 | 300, p) = 0.05 at p = 0.017 %.
-    assert alarms.alarms(some) == "2 of 300, 0.7%; 95 % bound: at most 2.1%, goal ≤ 2% missed"
+    assert alarms.alarms(said) == "2 of 300, 0.7%; 95 % bound: at most 2.1%, goal ≤ 2% missed"
     assert alarms.detections(some) == "1 of 300, 0.3%; 95 % bound: at least 0.0%, goal ≥ 90% missed"
-    good = [Trial("equal", "worse", 1e-3, 5.0)] * 300
-    assert alarms.alarms(good).endswith("goal ≤ 2% reached")
+    good = [Trial("equal", "worse", "equal", 1e-3, 5.0)] * 300
+    assert alarms.alarms(["equal"] * 300).endswith("goal ≤ 2% reached")
     assert alarms.detections(good).endswith("goal ≥ 90% reached")
 
 
@@ -92,7 +94,12 @@ def test_twins_are_timed_in_turn_or_apart(monkeypatch, apart):
     """What their times come to is for the benchmark to say: on a busy machine eight short blocks decide nothing."""
     monkeypatch.setenv(twins.SHARE, "1.0")
     sides = alarms.names("numpy")
-    records = alarms.timed([[one] for one in sides] if apart else [sides], 32, Speed(blocks=8, block_seconds=0.001))
+    records = alarms.timed(
+        [[one] for one in sides] if apart else [sides], 32, Speed(blocks=4, block_seconds=0.001, processes=2)
+    )
     assert list(records) == sides == [LEFT, RIGHT, SLOWED]
     assert len({one.facts["session"] for one in records.values()}) == (3 if apart else 1)
     assert {len(one.series("step_seconds")) for one in records.values()} == {8}
+    assert {len(alarms.first_process(one).series("step_seconds")) for one in records.values()} == {4}
+    (alone,) = alarms.side(alarms.first_process(records[LEFT])).values()
+    assert (len(alone.values), len(alone.processes)) == (4, 1)

@@ -60,7 +60,7 @@ def test_final_records_are_not_run_again_and_retry_runs_the_others(tmp_path):
 
 
 def test_a_fault_in_a_timed_group_leaves_the_others_their_blocks(tmp_path):
-    measure = Speed(blocks=3, block_seconds=0.005, warm_up=2)
+    measure = Speed(blocks=3, block_seconds=0.005, warm_up=2, processes=2)
     grids = [grid(b, measure=measure) for b in ("reference", "numpy", "tests.faulty:CRASHING")]
     jobs, _, store = run(tmp_path, *grids)
     assert len({comparison(job) for job in jobs}) == 1
@@ -69,8 +69,11 @@ def test_a_fault_in_a_timed_group_leaves_the_others_their_blocks(tmp_path):
     assert records["numpy"].facts["session"] == records["reference"].facts["session"]
     for name in ("reference", "numpy"):
         seconds = records[name].series("step_seconds")
-        assert list(seconds["step"]) == [0, 1, 2]
+        assert list(seconds["step"]) == [0, 1, 2, 3, 4, 5]  # three blocks of each process
         assert (seconds["value"] > 0).all()
+        assert (records[name].series("pace")["value"] > 0).all()
+        assert len(records[name].series("pace")) == 6
+        assert records[name].facts["pace"].startswith("NumPy ")
 
 
 def test_first_call_is_measured_in_a_new_process_each_time(tmp_path):

@@ -1,19 +1,14 @@
 """Verdicts on sides that are made up, worked out by hand."""
 
 import math
+from dataclasses import replace
 
+import numpy as np
 import pytest
+from scipy import stats
 
-from harness.judge.compare import (
-    BYTES,
-    DIVERGED,
-    LEVEL,
-    SECONDS,
-    STEPS,
-    Key,
-    Measurement,
-    compare,
-)
+from harness.judge.compare import compare
+from harness.judge.kinds import BYTES, DIVERGED, LEVEL, SECONDS, STEPS, Key, Measurement
 from harness.judge.ratio_interval import Quartiles
 
 KEY = Key("torch", "digits: adam", "step time")
@@ -65,8 +60,61 @@ def test_blocks_of_two_sessions_are_not_pairs():
     ],
 )
 def test_verdicts_of_a_clock(factor, spread, verdict):
-    noise = [1 + spread * x for x in (-1.0, -0.7, -0.4, -0.2, -0.05, 0.05, 0.2, 0.4, 0.7, 1.0)]
-    assert judged(clock(noise), clock([factor * x for x in noise])).verdict.words == verdict
+    noise = np.linspace(-1, 1, 20)
+    a, b = 1 + 0.1 * noise, factor * (1 + 0.1 * noise) * (1 + spread * np.sin(9 * noise))
+    assert judged(clock(a, "block monday"), clock(b, "block monday")).verdict.words == verdict
+
+
+@pytest.mark.parametrize(
+    ("factor", "verdict"),
+    [(1.25, "slower"), (0.9, "faster"), (1.09, "equal within 10 %"), (1.02, "equal within 10 %")],
+)
+def test_one_process_a_side_decides_nothing_within_ten_per_cent(factor, verdict):
+    """However narrow the interval: its values share what another process would move."""
+    noise = 1 + 0.001 * np.linspace(-1, 1, 20)
+    one = judged(clock(noise), clock(factor * noise), margin=0.025)
+    assert (one.verdict.words, one.how) == (verdict, "not paired, 20 and 20 values")
+    assert one.apart
+    assert judged(clock(noise), clock(1.15 * noise), margin=0.2).verdict.words == "equal within 20 %"
+
+
+def in_processes(values, pace="NumPy 2 on a machine"):
+    return replace(clock(values * 8), processes=tuple(values), pace=pace)
+
+
+def test_several_processes_a_side_by_hand():
+    # ln of the sides: −d, 0, d and 0.05 − d, 0.05, 0.05 + d, d = 0.01; each variance 1e-4 of 2 degrees, pooled 4.
+    # Half the interval: √(1e-4 (1/3 + 1/3)) · t₀.₉₇₅(4) = 0.008165 · 2.776445 = 0.022670.
+    a, b = ([math.exp(middle + d) for d in (-0.01, 0, 0.01)] for middle in (0, 0.05))
+    one = judged(in_processes(a), in_processes(b), margin=0.025)
+    assert np.log([one.ratio.value, one.ratio.low, one.ratio.high]) == pytest.approx([0.05, 0.02733, 0.07267], abs=1e-6)
+    assert one.verdict == ("worse", "slower")
+    assert one.how == "3 and 3 processes, each over its core's pace"
+    assert not one.apart
+    assert judged(in_processes(b), in_processes(a), margin=0.025).verdict == ("better", "faster")
+    # ln(1.025) = 0.0247: a difference of 0.0022 ± 0.0227 goes beyond it, one of 0.002 does not.
+    for middle, verdict in ((0.0022, "undecided"), (0.002, "equal within 2.5 %")):
+        near = in_processes([math.exp(middle + d) for d in (-0.01, 0, 0.01)])
+        assert judged(in_processes(a), near, margin=0.025).verdict.words == verdict
+
+
+def test_another_pace_is_another_unit():
+    a, b = in_processes([1.0, 1.001, 0.999]), in_processes([0.52, 0.521, 0.519], pace="NumPy 3 on a machine")
+    one = judged(a, replace(b, values=a.values), margin=0.025)
+    assert (one.ratio.value, one.verdict.words, one.apart) == (1, "equal within 10 %", True)
+
+
+def test_how_far_processes_are_apart_is_told_by_all_that_a_contender_was_timed_on():
+    quiet, wild = [1.0, 1.0, 1.0], [math.exp(d) for d in (-0.02, 0, 0.02)]
+    keys = [Key("torch", f"recipe {place}", "step time") for place in range(3)]
+    side = dict(zip(keys, map(in_processes, (quiet, quiet, wild)), strict=True))
+    other = side | {Key("jax", "recipe 0", "step time"): in_processes(quiet)}
+    found = {one.key: one.ratio for one in compare(other, other, 0.025).comparisons}
+    # Variances 0, 0 and 4e-4 on each side: 8e-4 · 2 / 12 degrees = 1.333e-4; of the wild one no less than its own 4e-4.
+    t = stats.t.ppf(1 - 0.05 / 4 / 2, 12)
+    assert math.log(found[keys[0]].high) == pytest.approx(math.sqrt(4e-4 / 3 * 2 / 3) * t)
+    assert math.log(found[keys[2]].high) == pytest.approx(math.sqrt(4e-4 * 2 / 3) * t)
+    assert found[Key("jax", "recipe 0", "step time")].high == 1  # another contender's wobble is none of its own
 
 
 def test_more_comparisons_make_wider_intervals():

@@ -6,7 +6,8 @@ import pytest
 from msgspec.structs import replace
 
 from harness.judge import measurements
-from harness.judge.compare import LEVEL, SECONDS, STEPS, compare
+from harness.judge.compare import compare
+from harness.judge.kinds import LEVEL, SECONDS, STEPS
 from harness.measure.series import series, table
 from harness.spec.job import FirstCall, Speed
 from harness.spec.recipe import GlobalNorm

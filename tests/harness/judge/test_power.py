@@ -39,7 +39,7 @@ def test_so_many_blocks_find_the_difference_as_often_as_is_said(sigma):
     found = 0
     for trial in range(300):
         ratios = 1.05 * np.exp(draws.normal(0, sigma, needed))
-        found += speed.decide(speed.median(ratios, f"{trial:x}")) == "longer"
+        found += speed.decide(speed.median(ratios, f"{trial:x}"), speed.MARGIN) == "longer"
     # The bootstrap of a median is a little bolder or shyer than the normal test of the formula.
     assert 0.82 <= found / 300 <= 0.97
 

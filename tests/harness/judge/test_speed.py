@@ -191,4 +191,16 @@ def test_compiling_is_the_first_step_minus_the_second_process_by_process():
     ],
 )
 def test_longer_and_shorter_take_an_interval_without_1_and_a_ratio_beyond_the_margin(factor, said):
-    assert speed.decide(factor) == said
+    assert speed.decide(factor, 0.025) == said
+
+
+def test_what_was_timed_in_two_sessions_is_told_apart_by_ten_per_cent_or_more():
+    blocks = np.linspace(0.999, 1.001, 24)
+    for factor, in_turn, apart in ((1.05, "longer", "undecided"), (1.11, "longer", "longer")):
+        ratios = [
+            speed.ratio(*group_of(timed("torch", factor * blocks, session), timed("jax", blocks)).steady[::-1])
+            for session in ("one", "another")
+        ]
+        assert [one.verdict for one in ratios] == [in_turn, apart]
+        assert [speed.overall([group_of(timed("torch", factor * blocks, s), timed("jax", blocks))])[0].verdict
+                for s in ("one", "another")] == [in_turn, apart]  # fmt: skip

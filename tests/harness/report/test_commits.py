@@ -13,8 +13,8 @@ import pytest
 
 from harness import asv_results
 from harness.errors import NothingMeasured
-from harness.judge.compare import BYTES, SECONDS, Key, Measurement
-from harness.judge.speed import MARGIN, Interval
+from harness.judge.kinds import BYTES, SECONDS, Key, Measurement
+from harness.judge.speed import APART, MARGIN, Interval
 from harness.report import commits, commits_tables, write
 from harness.report.contenders import COLOURS, SERIES
 from harness.report.tracked import Tracked
@@ -94,8 +94,9 @@ def test_each_benchmark_with_two_commits_is_drawn(page):
     assert drawn.count(STEP) == 2  # adam and sgd
 
 
-def test_commits_are_equal_within_the_margin_of_compare(folder):
-    assert re.search(rf"shown, \d+ equal within {100 * MARGIN:g} %,", (folder / "report" / "report.md").read_text())
+def test_commits_are_judged_by_the_margins_of_compare(folder):
+    told = rf"shown, \d+ equal, .* by {100 * APART:g} %, all else by {100 * MARGIN:g} %\."
+    assert re.search(told, (folder / "report" / "report.md").read_text())
 
 
 def test_what_is_undecided_is_told_as_its_sign_is_set(folder):
