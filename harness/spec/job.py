@@ -58,11 +58,11 @@ class Speed(Piece, frozen=True, tag="speed"):
     All of it in ``processes`` new processes, one after the other: each draws addresses anew, which its blocks share.
     """
 
-    blocks: Count = 8
+    blocks: Count = 6
     block_seconds: Positive = 0.02
     warm_up: Index = 20
     phase: Literal["step", "forward", "gradient", "penalty", "clip", "update"] = "step"
-    processes: Count = 3
+    processes: Count = 4
 
 
 class FirstCall(Piece, frozen=True, tag="first_call"):
