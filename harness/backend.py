@@ -100,8 +100,9 @@ class Trainer(Protocol):
     def curvature(self, indices: Integers, vector: Parameters) -> Parameters:
         """Hv: the Hessian of loss + penalty on one batch at the present parameters, times a vector; changes nothing.
 
-        In training mode, with the dropout masks of ``gradients``; exact, not by differences. Where a kink makes the
-        gradient jump (ReLU, a maximum, |w|) the slope beside it is taken. Raises ``Unsupported`` with the reason.
+        In the run's precision and training mode, with the dropout masks of ``gradients``; exact, not by differences.
+        Where a kink makes the gradient jump (ReLU, a maximum, |w|) the slope beside it is taken. Raises
+        ``Unsupported`` with the reason.
         """
         ...
 

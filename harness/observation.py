@@ -63,6 +63,24 @@ EDGES = (*(-power for power in reversed(_POWERS)), 0.0, *_POWERS)
 BINS = len(EDGES) + 1  # as a backend counts them: with 0, and what is not finite put as 0, in that from 0 on
 FROM_ZERO = EDGES.index(0.0) + 1
 
+# The bits of a number (IEEE 754), read as a whole one b, tell its bin without a search. With s = −1 if it is negative,
+# else 0, m = (b without its sign) + s, and k = (m >> shift) − offset, cut to 0 … LAST, the bin is FROM_ZERO + (k ^ s):
+# k counts powers of two up from 2⁻²⁵, all below being one; a negative number that is a power itself goes with what is
+# nearer to 0, hence the + s; and k ^ −1 = −1 − k turns the order round. 0 must be +0.
+LAST = len(_POWERS)
+
+
+class Bits(NamedTuple):
+    """How numbers of one kind are read so."""
+
+    whole: str
+    size: int
+    shift: int  # bits of the mantissa
+    offset: int  # the exponent's bias, less 25
+
+
+BITS = {"float32": Bits("int32", 32, 23, 127 - 25), "float64": Bits("int64", 64, 52, 1023 - 25)}
+
 # What float32 may be trusted with, where it is quicker than float64: counts up to 2²⁴, norms between which its squares
 # neither vanish (of 1e8 numbers) nor overflow.
 EXACT = 2**24

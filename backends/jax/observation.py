@@ -15,7 +15,7 @@ from jax import Array
 
 from backends.jax.layers import Arrays, Pass
 from backends.jax.objective import Objective, Running
-from harness.observation import BINS, EDGES, EXACT, Layout
+from harness.observation import BINS, BITS, EXACT, FROM_ZERO, LAST, Layout
 
 Row = list[Array]  # pieces of a row, in its order
 
@@ -110,9 +110,13 @@ def _outputs(layout: Layout, ys: list[Array]) -> tuple[Array, Row]:
 
 
 def _histogram(y: Array) -> Array:
-    flat = jnp.where(jnp.isfinite(y) & (y != 0), y, 0.0).ravel()  # of −0 a sort makes less than 0
-    bins = jnp.searchsorted(jnp.asarray(EDGES, y.dtype), flat, side="right")
-    return jnp.bincount(bins, length=BINS).astype(y.dtype)
+    """How many are in each bin, by their bits."""
+    bits = BITS[y.dtype.name]
+    finite = jnp.where(jnp.isfinite(y) & (y != 0), y, 0.0).ravel()  # −0 too
+    b = jax.lax.bitcast_convert_type(finite, bits.whole)
+    sign = b >> (bits.size - 1)
+    power = jnp.clip((((b & np.iinfo(bits.whole).max) + sign) >> bits.shift) - bits.offset, 0, LAST)
+    return jnp.bincount(FROM_ZERO + (power ^ sign), length=BINS).astype(y.dtype)
 
 
 def count(marked: Array, like: Array) -> Array:

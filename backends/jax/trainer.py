@@ -178,7 +178,8 @@ class JaxTrainer:
         along = {name: vector[name].astype(self.dtype) for name in self.task.parameters}
         with self._precision():
             given = self._at(indices)
-            return self._fetch(self.objective.curvature(self.state.parameters, self._put(along), *given))
+            found: Arrays = self.objective.curvature(self.state.parameters, self._put(along), *given)
+            return {name: np.asarray(found[name]) for name in self.task.parameters}
 
     def evaluate(self, part: str) -> Evaluation:
         with self._precision():

@@ -16,7 +16,7 @@ import numpy as np
 
 from backends.numpy.flat import Array, Flat, on_host
 from backends.numpy.tape import Pair, Tape, Tapes
-from harness.observation import BINS, EDGES, EXACT, LEAST, MOST, OUTPUTS, Layout, Watched
+from harness.observation import BINS, BITS, EXACT, FROM_ZERO, LAST, LEAST, MOST, OUTPUTS, Layout, Watched
 from harness.spec.job import Level
 
 if TYPE_CHECKING:
@@ -41,7 +41,6 @@ class Observer:
             self.active[layer.name] = self.row[last : last + layer.units]
             last += layer.units
         self.counted = self.row[last:].reshape(layers, layout.bins)
-        self.edges = np.asarray(EDGES, like=trainer.device.like)
         if self.whole:
             # Made once: large ones that are made and dropped in each step go back to the system.
             shapes, like = trainer.task.shapes, trainer.device.like
@@ -121,8 +120,8 @@ class Observer:
         if layer.units:
             self.active[layer.name][...] = columns(there.reshape(-1, layer.units))
         if self.layout.bins:
-            finite = np.where(np.isfinite(y), y, 0.0)
-            self.counted[i] = np.bincount(np.searchsorted(self.edges, finite, side="right"), minlength=BINS)
+            finite = y + 0 if on_host(y) and out[4, i] == 0 else np.where(np.isfinite(y), y + 0, y.dtype.type(0))
+            self.counted[i] = np.bincount(bins(finite), minlength=BINS)
 
     def _signal(self, i: int, delta: Array) -> None:
         self.layers[len(OUTPUTS), i] = length(delta.reshape(-1))
@@ -136,6 +135,21 @@ def length(v: Array) -> Any:
             return norm
     double = v.astype(np.float64)
     return np.sqrt(double.dot(double))
+
+
+def bins(y: Array) -> Array:
+    """Each number's bin, by its bits; none is −0."""
+    bits = BITS[y.dtype.name]
+    b = y.view(bits.whole)
+    sign = b >> (bits.size - 1)
+    b &= np.iinfo(b.dtype).max
+    b += sign
+    b >>= bits.shift
+    b -= bits.offset
+    np.clip(b, 0, LAST, out=b)
+    b ^= sign
+    b += FROM_ZERO
+    return b
 
 
 def columns(marked: Array) -> Array:

@@ -151,15 +151,22 @@ class NumpyTrainer:
 
     @np.errstate(all="ignore")
     def curvature(self, indices: Integers, vector: Parameters) -> Parameters:
-        """Hv in float64 on the host, by the reference's formulas: nothing here is ever differentiated twice."""
+        """Hv on the host, by the reference's formulas: nothing here is ever differentiated twice."""
         drawn = {}
         if self.masks is not None:
             on = self.objective(len(indices))
             self.masks.peek(on.masks, self.update.t)
             drawn = {name: self.device.fetch(mask).astype(np.float64) for name, mask in on.masks.items()}
         x, y = self.task.parts["training"]
-        batch = Part(x[indices], y[indices])
-        return curvature.product(self.recipe.penalty, self.task, self.parameters(), vector, batch, Pass(masks=drawn))
+        batch = Part(self._as_here(x[indices]), self._as_here(y[indices]))
+        at, along = (
+            {name: self._as_here(values) for name, values in each.items()} for each in (self.parameters(), vector)
+        )
+        return curvature.product(self.recipe.penalty, self.task, at, along, batch, Pass(masks=drawn))
+
+    def _as_here(self, values: Array) -> Array:
+        """In the precision of this run, if they have one."""
+        return values.astype(self.dtype) if np.issubdtype(values.dtype, np.floating) else values
 
     @np.errstate(all="ignore")
     def evaluate(self, part: str) -> Evaluation:

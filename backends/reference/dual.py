@@ -8,6 +8,7 @@ An operation without a rule raises.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -22,20 +23,25 @@ Partial = Callable[..., Any]  # (y, *arguments) → ∂y/∂argument
 
 
 class Dual(np.ndarray[tuple[int, ...], np.dtype[np.float64]]):
-    """An array with a tangent of its shape. A subclass, so that ``np.asanyarray`` leaves it as it is."""
+    """An array with a tangent of its shape and kind. A subclass, so that ``np.asanyarray`` leaves it as it is.
+
+    float32 stays what it is, for contenders that compute in it; all else becomes float64.
+    """
 
     tangent: Floats
 
     def __new__(cls, value: Any, tangent: Any) -> Dual:
-        self: Dual = np.asarray(value, np.float64).view(cls)
-        self.tangent = np.asarray(tangent, np.float64)
+        kind = np.float32 if getattr(value, "dtype", None) == np.float32 else np.float64
+        self: Dual = np.asarray(value, kind).view(cls)
+        self.tangent = np.asarray(tangent, kind)
         if self.tangent.shape != self.shape:
             raise ValueError(f"a tangent of shape {self.tangent.shape} for a value of shape {self.shape}")
         return self
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **words: Any) -> Any:
         (into,) = words.pop("out", (None,))
-        values = [value_of(one) for one in inputs]
+        kind = next(one.dtype for one in inputs if isinstance(one, Dual))
+        values = [_like(value_of(one), kind) for one in inputs]
         if method == "at" and ufunc is np.add:
             target, index, added = inputs
             np.add.at(value_of(target), index, values[2])
@@ -43,7 +49,7 @@ class Dual(np.ndarray[tuple[int, ...], np.dtype[np.float64]]):
             return None
         if method != "__call__" or words:
             return NotImplemented
-        y = ufunc(*values)
+        y = _product(*values) if ufunc is np.matmul else ufunc(*values)
         if ufunc in CONSTANT:
             return y
         tangent = _of_ufunc(ufunc, y, inputs, values)
@@ -93,15 +99,23 @@ def value_of(one: Any) -> Any:
     return one.view(np.ndarray) if isinstance(one, Dual) else one
 
 
-def tangent_of(one: Any) -> Floats:
-    """The tangent; of what has none, zeros."""
-    return one.tangent if isinstance(one, Dual) else np.zeros(np.shape(one))
+def _like(one: Any, kind: Any) -> Any:
+    """Constants in float64 beside dual numbers in float32 become such too."""
+    return one.astype(kind) if isinstance(one, np.ndarray) and one.dtype == np.float64 else one
+
+
+def tangent_of(one: Any) -> Any:
+    """The tangent; of what has none, zeros; of a mere number, 0."""
+    if isinstance(one, Dual):
+        return one.tangent
+    return np.zeros(one.shape, np.result_type(one, np.float32)) if isinstance(one, np.ndarray) else 0.0
 
 
 CONSTANT = {np.greater, np.greater_equal, np.less, np.less_equal, np.equal, np.not_equal, np.isfinite, np.sign}
+ONE = 1.0  # itself: what is multiplied by it is left as it is
 PARTIALS: dict[np.ufunc, tuple[Partial, ...]] = {
-    np.add: (lambda y, a, b: 1.0, lambda y, a, b: 1.0),
-    np.subtract: (lambda y, a, b: 1.0, lambda y, a, b: -1.0),
+    np.add: (lambda y, a, b: ONE, lambda y, a, b: ONE),
+    np.subtract: (lambda y, a, b: ONE, lambda y, a, b: -1.0),
     np.multiply: (lambda y, a, b: b, lambda y, a, b: a),
     np.divide: (lambda y, a, b: 1 / b, lambda y, a, b: -y / b),
     np.power: (lambda y, a, p: np.where(p == 0, 0.0, p * np.power(a, np.where(p == 0, 1, p) - 1)),),
@@ -124,14 +138,23 @@ def _of_ufunc(ufunc: np.ufunc, y: Any, inputs: Sequence[Any], values: list[Any])
     """Σ ∂y/∂argument · tangent over the arguments that have one."""
     if ufunc is np.matmul:
         (a, b), (da, db) = values, [tangent_of(one) for one in inputs]
-        return da @ b + a @ db
-    tangent: Any = np.zeros(np.shape(y))
+        return _product(da, b) + _product(a, db)
+    terms = []
     for i, one in enumerate(inputs):
         if isinstance(one, Dual):
             if ufunc not in PARTIALS or i >= len(PARTIALS[ufunc]):
                 raise TypeError(f"{ufunc.__name__} has no rule for dual numbers in its place {i}")
-            tangent = tangent + PARTIALS[ufunc][i](y, *values) * one.tangent
-    return tangent
+            partial = PARTIALS[ufunc][i](y, *values)
+            terms.append(one.tangent if partial is ONE else partial * one.tangent)
+    tangent = functools.reduce(np.add, terms)
+    return tangent if tangent.shape == np.shape(y) else np.broadcast_to(tangent, np.shape(y)).copy()
+
+
+def _product(a: Any, b: Any) -> Any:
+    """a @ b, by BLAS at once where a is a stack of matrices and b is one: NumPy takes them one by one."""
+    if a.ndim > 2 and b.ndim == 2:
+        return (a.reshape(-1, a.shape[-1]) @ b).reshape(*a.shape[:-1], b.shape[-1])
+    return a @ b
 
 
 def _each(of: Callable[[Any], Any], arguments: Any) -> Any:
@@ -170,7 +193,7 @@ def _pad(a: Dual, width: Any, constant_values: float = 0.0) -> Dual:
     return Dual(np.pad(value_of(a), width, constant_values=constant_values), np.pad(a.tangent, width))
 
 
-def _like(make: Any) -> Callable[[Dual], Dual]:
+def _alike(make: Any) -> Callable[[Dual], Dual]:
     """An array of the shape of another, to be filled: with dual numbers."""
     return lambda a: Dual(make(value_of(a)), np.zeros(a.shape))
 
@@ -183,5 +206,5 @@ FUNCTIONS: dict[Any, Callable[..., Any]] = {
     np.argmax: lambda a, axis: np.argmax(value_of(a), axis=axis),
     np.pad: _pad,
     np.shape: lambda a: a.shape,
-    **{make: _like(make) for make in (np.zeros_like, np.ones_like, np.empty_like)},
+    **{make: _alike(make) for make in (np.zeros_like, np.ones_like, np.empty_like)},
 }

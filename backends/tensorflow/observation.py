@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import tensorflow as tf
 
 from backends.tensorflow import modes
-from harness.observation import BINS, EDGES, EXACT, LEAST, MOST, Layout
+from harness.observation import BINS, BITS, EXACT, FROM_ZERO, LAST, LEAST, MOST, Layout
 from harness.spec.job import Level
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class Observer:
         signalled = [name for name in self.watched if name in signals]
         lengths = dict(zip(signalled, tf.unstack(_norms([signals[name] for name in signalled])), strict=True))
         back = [lengths.get(name, zero) for name in self.watched]
-        counted = [_histogram(tf.cast(y, DOUBLE)) for y in ys] if self.layout.bins else []
+        counted = [_histogram(y) for y in ys] if self.layout.bins else []
         return [*of_outputs, tf.stack(back), *active, *counted]
 
 
@@ -124,9 +124,15 @@ def _means(tensors: list[tf.Tensor], norms: tf.Tensor) -> tf.Tensor:
 
 
 def _histogram(y: tf.Tensor) -> tf.Tensor:
-    flat = tf.reshape(tf.where(tf.math.is_finite(y), y, tf.zeros_like(y)), [-1])
-    bins = tf.searchsorted(tf.constant(EDGES, DOUBLE), flat, side="right")
-    return tf.math.unsorted_segment_sum(tf.ones_like(flat), bins, BINS)  # which XLA compiles too
+    """How many are in each bin, by their bits."""
+    bits = BITS[y.dtype.name]
+    finite = tf.reshape(tf.where(tf.math.is_finite(y) & (y != 0), y, tf.zeros_like(y)), [-1])  # −0 too
+    b = tf.bitcast(finite, bits.whole)
+    sign = tf.bitwise.right_shift(b, bits.size - 1)
+    power = tf.bitwise.right_shift((b & b.dtype.max) + sign, bits.shift) - bits.offset
+    bins = FROM_ZERO + (tf.clip_by_value(power, 0, LAST) ^ sign)
+    kind = tf.float32 if y.shape.num_elements() <= EXACT else DOUBLE
+    return tf.cast(tf.math.unsorted_segment_sum(tf.ones_like(finite, kind), bins, BINS), DOUBLE)  # XLA compiles it too
 
 
 def _norms(tensors: list[tf.Tensor]) -> tf.Tensor:

@@ -235,7 +235,7 @@ class TensorFlowTrainer:
         with self._settings():
             along = [tf.constant(vector[name], self.cell.precision) for name in self.named]
             products = self._curvature(tf.constant(indices), along, self.masks(self.steps, len(indices)))
-            return {name: hv.numpy().astype(np.float64) for name, hv in zip(self.named, products, strict=True)}
+            return {name: hv.numpy() for name, hv in zip(self.named, products, strict=True)}
 
     def evaluate(self, part: str) -> Evaluation:
         with self._settings():

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 
@@ -20,10 +20,11 @@ def product(loss: Tensor, weights: Sequence[Tensor], along: Sequence[Tensor]) ->
 
 
 @contextmanager
-def differentiable() -> Iterator[None]:
+def differentiable(module: nn.Module) -> Iterator[None]:
     """Within it, only kernels whose backward has one: not cuDNN's recurrent layers, oneDNN's, or fused attention."""
+    recurrent = any(isinstance(one, nn.RNNBase) for one in module.modules())
     flags: Any = torch.backends.mkldnn
-    onednn, flags.enabled = flags.enabled, False
+    onednn, flags.enabled = flags.enabled, flags.enabled and not recurrent
     try:
         with torch.backends.cudnn.flags(enabled=False), sdpa_kernel(SDPBackend.MATH):
             yield

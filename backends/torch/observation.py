@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from harness.observation import BINS, EDGES, EXACT, LEAST, MOST, Layout, Watched
+from harness.observation import BINS, BITS, EXACT, FROM_ZERO, LAST, LEAST, MOST, Layout, Watched
 from harness.spec.job import Level
 
 if TYPE_CHECKING:
@@ -36,7 +36,6 @@ class Observer:
         # Made once: large ones that are made and dropped in each step go back to the system.
         buffers = [[torch.empty_like(w, requires_grad=False) for w in weights] for _ in range(5)]
         self.before, self.delta, self.marks, *self.kept = buffers
-        self.edges = torch.tensor(EDGES, dtype=DOUBLE, device=trainer.device)
 
     def step(self, row: Tensor) -> Tensor:
         """Make one step on these samples; the row of what was seen."""
@@ -114,7 +113,7 @@ class Observer:
             *(torch.stack(each) for each in (means, list(norms.unbind()), zeros, saturated, nonfinite)),
             torch.stack([signals.get(layer.name, self.zero) for layer in layers]),
             *active.values(),
-            *(self._histogram(y.double().flatten()) for y in ys if self.layout.bins),
+            *(_histogram(y.flatten()) for y in ys if self.layout.bins),
         ]
 
     @contextmanager
@@ -136,16 +135,22 @@ class Observer:
             y.register_hook(partial(self._back, layer.name))  # type: ignore[no-untyped-call]
         return y if same else None
 
-    def _histogram(self, y: Tensor) -> Tensor:
-        bins = torch.bucketize(torch.where(torch.isfinite(y), y, self.zero), self.edges, right=True)
-        return torch.bincount(bins, minlength=BINS).double()
-
     def _all_finite(self, norms: Tensor) -> bool:
         """Whether that is known: a finite norm has finite numbers. On a GPU nobody waits to ask."""
         return self.trainer.device.type == "cpu" and math.isfinite(float(norms.sum()))
 
     def _back(self, name: str, delta: Tensor) -> None:
         self.signals[name] = _length(delta)
+
+
+def _histogram(y: Tensor) -> Tensor:
+    """How many are in each bin, by their bits."""
+    bits = BITS[str(y.dtype).removeprefix("torch.")]
+    b = torch.nan_to_num(y, 0.0, 0.0, 0.0).add_(0.0).view(getattr(torch, bits.whole))  # of −0 it makes 0
+    sign = b >> (bits.size - 1)
+    b.bitwise_and_(torch.iinfo(b.dtype).max).add_(sign).bitwise_right_shift_(bits.shift).sub_(bits.offset)
+    b.clamp_(0, LAST).bitwise_xor_(sign).add_(FROM_ZERO)
+    return torch.bincount(b, minlength=BINS).double()
 
 
 def _norms(tensors: list[Tensor]) -> Tensor:

@@ -191,11 +191,13 @@ class TorchTrainer:
             layers.from_canonical(name, torch.as_tensor(vector[name], dtype=self.dtype)).to(self.device)
             for name in self.named
         ]
-        with self._undisturbed(len(row)), curvature.differentiable():
+        with self._undisturbed(len(row)), curvature.differentiable(self.module):
             loss = self._loss(x[row], y[row])
             loss = loss if self.penalty is None else loss + self.penalty()
             products = curvature.product(loss, self.weights, along)
-        return {name: _canonical(name, hv) for name, hv in zip(self.named, products, strict=True)}
+        return {
+            name: layers.to_canonical(name, hv).cpu().numpy() for name, hv in zip(self.named, products, strict=True)
+        }
 
     def _held(self, row: Tensor) -> tuple[Tensor, ...]:
         """The gradients of a batch as a step leaves them: laid out as their parameters, which a kernel may rely on."""

@@ -21,10 +21,14 @@ Hv (``backend.Trainer.curvature``): so what they find differs by rounding alone.
 import numpy as np
 
 from harness.backend import Floats, Integers, Parameters, Trainer
-from harness.measure.lanczos import largest
+from harness.measure.lanczos import largest, length
 from harness.measure.run import Run
 from harness.measure.series import Series, series
 from harness.observation import Observed
+from harness.problems.task import Task
+from harness.spec.architecture import places
+from harness.spec.layers import BatchNorm, Dropout
+from harness.spec.problem import Network
 from harness.spec.schedules import factors
 
 TOLERANCE = 0.02  # of the residual: θ is then off by some 4e-4 of itself where the next eigenvalue is not near
@@ -38,6 +42,7 @@ class Curvature:
     def __init__(self, run: Run, trainer: Trainer) -> None:
         self.run, self.trainer = run, trainer
         self.factors = factors(run.cell.recipe.schedule, len(run.order))
+        self.separable = separable(run.task)
         self.top: Floats | None = None
         self.steps: list[int] = []
         self.found: dict[str, list[float]] = {}
@@ -48,8 +53,9 @@ class Curvature:
         trainer = self.trainer
         before = trainer.parameters()
         sharpness, residual = self._sharpness(t, row)
-        gradient = joined(trainer.gradients(row))
-        noise = self._noise(row)
+        halves = self._halves(row)
+        even = self.separable and not len(row) % 2
+        gradient = (halves[0] + halves[1]) / 2 if even else joined(trainer.gradients(row))
         seen = trainer.observe(row[None], "full")
         after = trainer.parameters()
         delta = joined(after) - joined(before)
@@ -63,7 +69,7 @@ class Curvature:
             "sharpness_residual": residual,
             "sharpness_rate": sharpness * rate,
             "overshoot": float(np.divide(delta @ bent, -(gradient @ delta))),
-            **noise,
+            **noise(halves),
         }.items():
             self.found.setdefault(name, []).append(value)
         return seen
@@ -80,24 +86,37 @@ class Curvature:
         """The largest eigenvalue and its residual."""
         size = sum(w.size for w in self.run.start.values())
         new = np.random.default_rng([self.run.cell.seed, t]).random(size) - 0.5
-        new /= np.linalg.norm(new)
-        start = new if self.top is None else self.top + NEW * new
+        new = new.astype(self.run.cell.precision)
+        start = new if self.top is None else self.top + (NEW / length(new)) * new
         top = largest(lambda v: self._product(row, v), start, TOLERANCE, MOST)
         if np.isfinite(top.vector).all():
             self.top = top.vector
         return top.value, top.residual
 
-    def _noise(self, row: Integers) -> dict[str, float]:
+    def _halves(self, row: Integers) -> list[Floats]:
+        """The gradients of the two halves of a batch, if it has any."""
         half = len(row) // 2
-        if not half:
-            return {}
-        halves = [joined(self.trainer.gradients(part)) for part in (row[:half], row[half : 2 * half])]
-        mean = (halves[0] + halves[1]) / 2
-        return {"noise_small": float(np.mean([g @ g for g in halves])), "noise_large": float(mean @ mean)}
+        return [joined(self.trainer.gradients(part)) for part in (row[:half], row[half : 2 * half]) if half]
 
     def _product(self, row: Integers, vector: Floats) -> Floats:
         """Hv, all parameters in one vector."""
         return joined(self.trainer.curvature(row, apart(vector, self.run.start)))
+
+
+def separable(task: Task) -> bool:
+    """Whether a batch's gradient is the mean of its halves': no sample has a part in another, or a mask."""
+    problem = task.problem
+    if not isinstance(problem, Network) or problem.loss.reduction != "mean":
+        return False
+    return not any(isinstance(place.layer, BatchNorm | Dropout) for place in places(problem.model, task.inputs))
+
+
+def noise(halves: list[Floats]) -> dict[str, float]:
+    """What the gradients of two halves say of its noise."""
+    if not halves:
+        return {}
+    mean = (halves[0] + halves[1]) / 2
+    return {"noise_small": float(np.mean([g @ g for g in halves])), "noise_large": float(mean @ mean)}
 
 
 def joined(parameters: Parameters) -> Floats:

@@ -242,6 +242,26 @@ def test_each_number_is_in_its_bin(make):
     assert (seen[0], seen[-2], seen[-1], seen.sum()) == (32, 0, 16, 48)
 
 
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+def test_each_edge_and_its_neighbours_are_on_their_side(make, precisions, precision):
+    """Outputs that are a bias, whatever the sample: each edge, the numbers right below and above it, extremes."""
+    if precision not in precisions:
+        pytest.skip(f"has no {precision}")
+    kind = np.finfo(precision)
+    edges = np.array(EDGES, precision)
+    near = [np.nextafter(edges, to, dtype=precision) for to in (-np.inf, np.inf)]
+    numbers = np.unique(np.concatenate([edges, *near, [kind.tiny, -kind.tiny, 3.0**20, -(3.0**20)]]).astype(precision))
+    numbers = numbers[(numbers == 0) | (np.abs(numbers) >= kind.tiny)]  # less may be taken for 0
+    problem = Network(DataSet("iris"), (Dense(numbers.size), Dense(3)), CrossEntropy())
+    trainer, start, order = make(problem, Recipe(SGD(0.1)), Budget(steps=1, batch=16), precision=precision)
+    weight = np.zeros_like(start["dense1.weight"])
+    trainer.reset(start | {"dense1.weight": weight, "dense1.bias": numbers.astype(np.float64)})
+    seen = trainer.observe(order, "full").histograms["dense1"][0] * numbers.size
+    zeros = np.count_nonzero(numbers == 0)
+    expected = np.bincount(np.searchsorted(EDGES, numbers[numbers != 0], side="right"), minlength=BINS)
+    np.testing.assert_allclose(seen, [*expected, zeros, 0], rtol=1e-12, atol=1e-12)
+
+
 def test_one_block_is_its_steps_one_by_one(make):
     """Of one trainer: a second observation of the same steps, and the gradient that a reset forgets."""
     trainer, start, order = make(MLP, PLAIN, BUDGET)
