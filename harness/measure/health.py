@@ -7,7 +7,7 @@ import numpy as np
 
 from harness.backend import Floats, Integers, Steps, Trainer
 from harness.errors import InvalidInput
-from harness.measure import faults
+from harness.measure import faults, heap
 from harness.measure.convergence import evaluated, evaluation_moments
 from harness.measure.curvature import Curvature
 from harness.measure.feedback import Feedback
@@ -121,6 +121,8 @@ class Observing:
         self.at: list[int] = []
         self.seen: list[Observed] = []
         self.evaluate, self.parameters, self.place = trainer.evaluate, trainer.parameters, trainer.place
+        if what.level != "minimal":
+            heap.keep()
 
     def rescale(self, factor: float) -> None:
         """As the trainer's."""
