@@ -41,12 +41,12 @@ STUDY = Study(
         ),
         Grid(Convergence(), (BOWL,), RATES[1:], backends=BACKENDS, precisions=("float64",), steps=30),
         Grid(
-            Speed(blocks=6, block_seconds=0.001), (CUBE,), RATES[1:], backends=BACKENDS, batch=16,
+            Speed(blocks=6, block_seconds=0.001, processes=2), (CUBE,), RATES[1:], backends=BACKENDS, batch=16,
             implementation="shipped",
         ),
         Grid(
-            Speed(blocks=6, block_seconds=0.001, phase="update"), (UPDATED,), ("adam",), backends=("torch",),
-            modes=("eager", "fused"), implementation="shipped",
+            Speed(blocks=6, block_seconds=0.001, phase="update", processes=1), (UPDATED,), ("adam",),
+            backends=("torch",), modes=("eager", "fused"), implementation="shipped",
         ),
     ),
 )  # fmt: skip
