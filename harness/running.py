@@ -58,16 +58,22 @@ def run(name: str, selection: Selection, store: Store, settings: Settings, retry
     )
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         weights = {key(job): _weight(job, settings.threads) for job in todo}
+        left = dict(weights)
         bar = progress.add_task(name, total=sum(weights.values()), jobs=0)
         done = 0
+
+        def go_on(job: Job, share: float) -> None:
+            where = f"{job.cell.backend} {optimizer_label(job.cell.recipe)}"
+            gone = min(share * weights[key(job)], left[key(job)])
+            left[key(job)] -= gone
+            progress.update(bar, advance=gone, jobs=done, description=f"{name}: {where}")
 
         def advance(record: Record) -> None:
             nonlocal done
             done += 1
-            where = f"{record.job.cell.backend} {optimizer_label(record.job.cell.recipe)}"
-            progress.update(bar, advance=weights[record.key], jobs=done, description=f"{name}: {where}")
+            go_on(record.job, 1.0)
 
-        with Local(store, settings, advance) as local:
+        with Local(store, settings, advance, go_on) as local:
             local.run(todo)
     compared_with = {key(job) for job in selection.jobs if _is_compared_with(job)}
     alone = len(compared_with) == len(selection.jobs)

@@ -38,13 +38,14 @@ class Settings:
 
 
 Done = Callable[[Record], None]
+Part = Callable[[Job, float], None]  # told when such a share of a job is done
 
 
 class Local:
     """Local execution into one store. Use as a context manager: leaving it ends all workers."""
 
-    def __init__(self, store: Store, settings: Settings, done: Done) -> None:
-        self.store, self.settings, self.done = store, settings, done
+    def __init__(self, store: Store, settings: Settings, done: Done, part: Part = lambda job, share: None) -> None:
+        self.store, self.settings, self.done, self.part = store, settings, done, part
         self.workers: dict[str, Process] = {}
         self.stop = threading.Event()
 
@@ -134,6 +135,8 @@ class Local:
             for timing in some:
                 if process < timing.measure.processes:
                     timing.process(self._ask, self._slots())
+                    for job in timing.jobs.values():
+                        self.part(job, 1 / timing.measure.processes)
         for timing in some:
             self._write(*timing.finished())
 

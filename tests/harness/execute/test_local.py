@@ -76,6 +76,23 @@ def test_a_fault_in_a_timed_group_leaves_the_others_their_blocks(tmp_path):
         assert records[name].facts["pace"].startswith("NumPy ")
 
 
+def test_timed_jobs_tell_how_far_they_are(tmp_path):
+    """Also one that fails on the way; the others tell nothing until they are done."""
+    measure = Speed(blocks=2, block_seconds=0.001, warm_up=0, processes=2)
+    grids = [grid(b, measure=measure) for b in ("numpy", "tests.faulty:CRASHING")] + [grid("numpy")]
+    shares = {}
+
+    def part(job, share):
+        shares.setdefault(key(job), []).append(share)
+
+    with (
+        Store.create(tmp_path, {"study": None}) as store,
+        Local(store, Settings(), lambda record: None, part) as local,
+    ):
+        local.run(select(Study("test", "", grids)).jobs)
+    assert list(shares.values()) == [[0.5, 0.5], [0.5, 0.5]]
+
+
 def test_first_call_is_measured_in_a_new_process_each_time(tmp_path):
     _, _, store = run(tmp_path, grid("numpy"), grid("numpy", measure=FirstCall(processes=2)))
     table = next(r.table for r in store.records() if isinstance(r.job.measure, FirstCall))
