@@ -57,7 +57,7 @@ detection: .venv/installed
 observation: .venv/installed
 	$(BIN)/python -m suites.observation
 
-# False alarms and detections of speed comparisons, sides in turn and apart: twenty minutes each.
+# False alarms and detections of speed comparisons, sides in turn and apart: an hour each.
 alarms: .venv/installed
 	$(BIN)/python -m suites.alarms
 	$(BIN)/python -m suites.alarms --apart

@@ -19,7 +19,7 @@ from harness.spec.job import Level
 
 Floats = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
 Integers = np.ndarray[tuple[int, ...], np.dtype[np.int32]]
-Parameters = Mapping[str, Floats]  # name → values in the canonical layout, float64
+Parameters = Mapping[str, Floats]  # name → values in the canonical layout, float64 where nothing else is said
 
 
 class Origin(NamedTuple):

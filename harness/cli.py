@@ -32,7 +32,7 @@ from harness.study import DEFAULT_THREADS, Selection, Study, find_case, find_stu
 
 DIFFERENT, USAGE, NOTHING, OURS, INTERRUPTED = 1, 2, 3, 70, 130
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
-MARGIN_HELP = f"equal within so many per cent; {100 * APART:g} at least for seconds of one process a side"
+MARGIN_HELP = f"equal within so many per cent; {100 * APART:g} at least for seconds of one process or unknown pace"
 FAIL_ON_HELP = f"exit code 1 where one of these is found: {', '.join(comparison.WORDS)}"
 DIAGNOSED_HELP = "a problem's name, a TOML file (see show), or a run folder that holds observed runs"
 REPORT_HELP = "where to write (default: the first run; here if that is of asv's)"

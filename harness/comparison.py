@@ -59,9 +59,12 @@ def compare(a: str, b: str, folder: Path, margin: float) -> Outcome:
         raise NothingMeasured("; ".join((f"{one.name} and {other.name} have nothing in common", *notes)))
     if any(one.apart for one in compared.comparisons):
         notes.append(
-            "not paired: what was timed in one process a side another process moves by several per cent; so only a "
-            f"ratio beyond {100 * max(margin, APART):g} % is called worse or better, and none equal within less"
+            "not paired: seconds that were timed apart, in one process or at an unknown pace of its core, another "
+            f"session moves by several per cent; so only beyond {100 * max(margin, APART):g} % are they called faster "
+            "or slower, and none equal within less"
         )
+    if any("processes" in one.how for one in compared.comparisons):
+        notes.append("processes: such ratios are over the pace of the cores at the time, not of the medians beside")
     ordered = sorted(compared.comparisons, key=lambda c: (ORDER.index(c.verdict.side), c.key.measure, c.key))
     found = Compared(ordered, compared.only_a, compared.only_b, compared.nowhere, compared.intervals)
     return Outcome(one.name, other.name, found, notes)

@@ -1,6 +1,7 @@
 """How long jobs will take, before they run: for ``--dry-run`` and for the time left."""
 
 import functools
+import math
 from collections.abc import Iterable
 
 from harness.environment import cores
@@ -29,13 +30,14 @@ from harness.spec.problem import Network, Problem, RandomGradients
 DENSE = 5.0  # the operations of a network of three dense layers, of which the seconds below are
 _START = {"tensorflow": 8.0, "torch": 3.0, "jax": 2.0}
 _BUILD = {"tensorflow": 1.0, "jax": 1.5}
+TOGETHER = 10  # comparisons whose processes are started together (``execute.local``)
 _PACE = 0.01  # what is timed beside a block
 _BY_SIZE = 2e-8  # more for each parameter of an update that is timed alone
 _STEP = {"tensorflow": 1.5e-3, "torch": 0.8e-3, "jax": 0.3e-3, "numpy": 0.15e-3, "reference": 0.3e-3}
 
 
 def seconds(job: Job) -> float:
-    """A rough estimate for one job in a warm worker."""
+    """A rough estimate for one job, its worker's start apart."""
     backend, measure = job.cell.backend, job.measure
     start, build, step = _START.get(backend, 1.0), _BUILD.get(backend, 0.05), _STEP.get(backend, 1e-3)
     match measure:
@@ -92,9 +94,9 @@ def total(jobs: Iterable[Job], threads: int) -> float:
     jobs = list(jobs)
     untimed = sum(seconds(job) for job in jobs if not isinstance(job.measure, TIMED))
     timed = sum(seconds(job) for job in jobs if isinstance(job.measure, TIMED))
-    processes: dict[str, int] = {}
+    processes = dict.fromkeys((job.cell.backend for job in jobs), 1.0)
     for job in jobs:
-        anew = job.measure.processes if isinstance(job.measure, Speed) else 0
-        processes[job.cell.backend] = max(processes.get(job.cell.backend, 1), 1 + anew)
-    starts = sum(_START.get(backend, 1.0) * count for backend, count in processes.items())
+        if isinstance(job.measure, Speed):
+            processes[job.cell.backend] += job.measure.processes / TOGETHER
+    starts = sum(_START.get(backend, 1.0) * math.ceil(count) for backend, count in processes.items())
     return (untimed + starts) / max(1, cores() // threads) + timed

@@ -28,7 +28,7 @@ from harness.spec.base import from_json, key, to_json
 from harness.spec.cell import Case
 from harness.spec.job import Job, Status
 
-SCHEMA = 1
+SCHEMA = 2  # 2: blocks of several processes, each beside its pace
 MARK, LOCK, JOBS = "run.json", "lock", "jobs"
 _PARTS = f"{MARK}.*.part"  # of marks that were never finished
 COLUMNS = ("series", "step", "tensor", "index", "value")

@@ -155,7 +155,7 @@ def updates() -> Study:
     """The update alone, held against the traffic that its formula needs."""
     sizes = tuple(f"random-gradients[parameters={size},samples=1]" for size in ("1e3", "1e5", "1e6"))
     slow = tuple(f"random-gradients[parameters={size},samples=1]" for size in ("1e6,tensors=100", "1e7"))
-    alone = Speed(blocks=6, block_seconds=0.01, warm_up=2, phase="update")
+    alone = Speed(block_seconds=0.01, warm_up=2, phase="update", processes=1)
     every = Grid(alone, sizes, ("sgd", "adam", "adamw", "lion"), implementation="shipped")
     modes = replace(every, optimizers=every.optimizers[:3])  # torch.optim has no lion
     kernels = replace(modes, backends=("torch",), modes=("single", "foreach", "fused"))

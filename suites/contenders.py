@@ -19,14 +19,13 @@ from harness.frames import Reply, Request
 from harness.problems.catalogue import case
 from harness.spec.base import to_json
 from harness.spec.cell import Budget, Cell
-from harness.spec.job import Job, Measure, Speed
+from harness.spec.job import Job, Measure
 from harness.spec.optimizers import Adam
 from harness.spec.problem import Problem, RandomGradients
 from harness.spec.recipe import Recipe
 from harness.study import all_devices
 from suites import sidecar
 
-SPEED = Speed()
 LIMIT = 600.0  # seconds; asv's own limit is below
 
 

@@ -40,7 +40,7 @@ class Dual(np.ndarray[tuple[int, ...], np.dtype[np.float64]]):
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **words: Any) -> Any:
         (into,) = words.pop("out", (None,))
-        kind = next(one.dtype for one in inputs if isinstance(one, Dual))
+        kind = next(one.dtype for one in (*inputs, into) if isinstance(one, Dual))
         values = [_like(value_of(one), kind) for one in inputs]
         if method == "at" and ufunc is np.add:
             target, index, added = inputs
@@ -100,8 +100,8 @@ def value_of(one: Any) -> Any:
 
 
 def _like(one: Any, kind: Any) -> Any:
-    """Constants in float64 beside dual numbers in float32 become such too."""
-    return one.astype(kind) if isinstance(one, np.ndarray) and one.dtype == np.float64 else one
+    """Constants in float64, arrays and NumPy's numbers, beside dual numbers in float32 become such too."""
+    return one.astype(kind) if isinstance(one, np.ndarray | np.float64) and one.dtype == np.float64 else one
 
 
 def tangent_of(one: Any) -> Any:
@@ -147,7 +147,8 @@ def _of_ufunc(ufunc: np.ufunc, y: Any, inputs: Sequence[Any], values: list[Any])
             partial = PARTIALS[ufunc][i](y, *values)
             terms.append(one.tangent if partial is ONE else partial * one.tangent)
     tangent = functools.reduce(np.add, terms)
-    return tangent if tangent.shape == np.shape(y) else np.broadcast_to(tangent, np.shape(y)).copy()
+    shared = any(tangent is getattr(one, "tangent", None) for one in inputs)
+    return np.broadcast_to(tangent, np.shape(y)).copy() if shared or tangent.shape != np.shape(y) else tangent
 
 
 def _product(a: Any, b: Any) -> Any:

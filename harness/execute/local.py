@@ -24,7 +24,6 @@ from harness.store import Record, Store
 from harness.study import DEFAULT_THREADS, interpreter
 
 SLICE_SECONDS = 2.0  # a slot stays with one backend's warm worker for this long, then looks where most is left to do
-TOGETHER = 10  # comparisons whose processes are started together: killed, a run has to time these again
 FAT = 3 << 30  # bytes; frameworks keep something of every graph that they traced
 
 
@@ -64,8 +63,8 @@ class Local:
             if isinstance(job.measure, COLD):
                 self._write(self._cold(job))
         every = timings(jobs)
-        for first in range(0, len(every), TOGETHER):
-            self._timed(every[first : first + TOGETHER])
+        for first in range(0, len(every), estimate.TOGETHER):  # killed, a run has to time so many again
+            self._timed(every[first : first + estimate.TOGETHER])
 
     def _parallel(self, jobs: Sequence[Job]) -> None:
         queues: dict[str, deque[Job]] = {}

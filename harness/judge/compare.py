@@ -14,7 +14,8 @@ timed decides what they are worth, from the best to the least:
 - Blocks of one session are compared in pairs: they met the same moments.
 - Sides that were timed apart, in several processes each, are compared by these, each over the pace of its core beside
   it (``measure.pace``): that takes out the moments, and the processes show how far their draws are apart.
-- Seconds of one process a side say nothing within ``speed.APART``, whatever the margin.
+- Seconds without several processes, or without a pace in common (asv's, a GPU's, first calls), say nothing within
+  ``speed.APART``, whatever the margin.
 """
 
 import math
@@ -57,8 +58,8 @@ class Comparison:
 
     @property
     def apart(self) -> bool:
-        """Whether two sessions' clocks were compared."""
-        return self.how.startswith("not paired")
+        """Whether seconds were compared that were timed apart, at a pace that nobody knows."""
+        return self.a.kind is SECONDS and self.how.startswith("not paired")
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ def countable(a: Measurement, b: Measurement) -> bool:
         ratios = _ratios(a, b)
         return ratios.size >= FEWEST_BLOCKS and bool((np.isfinite(ratios) & (ratios > 0)).all())
     if _in_processes(a, b):
-        return True
+        return all(0 < value < math.inf for value in (*a.processes, *b.processes))
     positive = all(0 < value < math.inf for one in (a, b) for value in (*one.values.values(), *_ends(one)))
     return a.noisy and b.noisy and positive and min(a.size, b.size) >= FEWEST_BLOCKS
 
@@ -106,7 +107,7 @@ def _ends(one: Measurement) -> tuple[float, ...]:
     return one.quartiles[:2] if one.quartiles is not None else ()
 
 
-def ratio_of(a: Measurement, b: Measurement, level: float, wobble: Wobble = UNKNOWN) -> Interval:
+def ratio_of(a: Measurement, b: Measurement, level: float, wobble: Wobble) -> Interval:
     """B over A, with an interval where there can be one; ``wobble`` of this contender's processes."""
     if not countable(a, b):
         return Interval(median(sorted(_ratios(a, b).tolist())) if _pairs(a, b) else _ratio(a.median, b.median))
@@ -125,7 +126,7 @@ def decide(a: Measurement, b: Measurement, ratio: Interval, margin: float) -> Ve
 
     Numbers that repeat exactly need no interval: too few for one, they are facts, but about these seeds alone.
     """
-    margin = max(margin, APART) if _single(a, b) else margin
+    margin = max(margin, APART) if _moody(a, b) else margin
     kind, high = a.kind, 1 + margin
     if math.isinf(a.median) != math.isinf(b.median):
         worse = b.median > a.median
@@ -167,8 +168,8 @@ def _in_processes(a: Measurement, b: Measurement) -> bool:
     return not _pairs(a, b) and a.pace == b.pace != "" and min(len(a.processes), len(b.processes)) > 1
 
 
-def _single(a: Measurement, b: Measurement) -> bool:
-    """Whether these are seconds of a process each, seconds or days apart."""
+def _moody(a: Measurement, b: Measurement) -> bool:
+    """Whether these are seconds that were timed apart, at a pace that nobody knows."""
     return a.noisy and a.kind is SECONDS and not _pairs(a, b) and not _in_processes(a, b)
 
 

@@ -16,6 +16,7 @@ from harness.judge import convergence, speed
 from harness.judge.convergence import Run, Trial
 from harness.judge.kinds import LEVEL, SECONDS, STEPS, Key, Kind, Measurement
 from harness.judge.speed import Contender
+from harness.measure.pace import RESPONSE
 from harness.problems.catalogue import problem_name
 from harness.spec.cell import Budget, Cell
 from harness.spec.job import Convergence, FirstCall, Measure, Speed
@@ -75,8 +76,10 @@ def _timed(record: Record) -> dict[str, Measurement]:
     if isinstance(measure, Speed) and paces:
         seconds = found[phase].values
         labels = np.array_split(sorted(seconds), measure.processes)
-        medians = tuple(float(np.median([seconds[label] / paces[label] for label in some])) for some in labels)
-        where = f"{record.facts['pace']}, {record.job.environment.machine}"
+        at_pace = {label: seconds[label] / paces[label] ** RESPONSE for label in seconds}
+        medians = tuple(float(np.median([at_pace[label] for label in some])) for some in labels)
+        environment = record.job.environment
+        where = f"{record.facts['pace']}, {environment.machine}, {environment.threads} threads"  # BLAS may use them all
         found[phase] = replace_field(found[phase], processes=medians, pace=where)
     return found
 

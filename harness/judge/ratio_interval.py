@@ -19,8 +19,9 @@ With n values on each side all of them can differ in one direction by chance wit
 2 n! n! / (2n)!; where that is more than 1 − level allows, there is no interval.
 
 Where each side was timed in several processes, the processes are the values: d is the difference of the means of their
-logarithms, with Student's interval. The variance is pooled over all that a contender was timed on, as two or three
-processes hardly tell their own, but never less than these sides' own.
+logarithms, with Student's interval. The variance is pooled over all that a contender was timed on, for a few processes
+hardly tell their own, but never less than these sides' own. t is that of all degrees: where one program wobbles more
+than its contender's others, its interval covers somewhat less than it says, and theirs more (simulated in the tests).
 
 Where only quartiles were kept: se = 1.25 (ln q₇₅ − ln q₂₅) / (1.35 √n) for the median's ln (McGill, Tukey and Larsen,
 *Variations of Box Plots*, The American Statistician 32, 1978), added in quadrature, times Student's t.

@@ -121,8 +121,7 @@ class Observing:
         self.at: list[int] = []
         self.seen: list[Observed] = []
         self.evaluate, self.parameters, self.place = trainer.evaluate, trainer.parameters, trainer.place
-        if what.level != "minimal":
-            heap.keep()
+        heap.keep()
 
     def rescale(self, factor: float) -> None:
         """As the trainer's."""

@@ -14,8 +14,9 @@ LEAD = (
     "What asv recorded, machine by machine: first every benchmark on the newest commit, then what changed since the "
     "commit before, then each benchmark over commits. Lower is better everywhere. Beside each value stands how many "
     "times the lowest of its row it is, with an interval; the intervals of a machine hold together with 95 %. u: "
-    "undecided, of a clock or a peak of memory, with an interval that includes 1 or too few values for one; what "
-    "repeats exactly has no interval and no sign. Contenders were measured one after the other, not in turn."
+    "undecided, of a clock or a peak of memory, with an interval that includes 1 or too few values for one, and of "
+    f"seconds within {100 * APART:g} % too; what repeats exactly has no interval and no sign. Contenders were measured "
+    "one after the other, not in turn, a process each."
 )
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 from harness.asv_results import CONTENDER
 from harness.judge import compare
 from harness.judge.compare import CONFIDENCE, Comparison
-from harness.judge.kinds import DIVERGED, STEPS, Kind, Measurement
+from harness.judge.kinds import DIVERGED, SECONDS, STEPS, Kind, Measurement
 from harness.judge.measurements import differences
 from harness.judge.speed import APART, MARGIN, Interval
 from harness.report.section import Column, Entry, Table
@@ -92,7 +92,9 @@ def over(machine: Machine, track: Track, row: str, level: float) -> dict[str, In
     lowest = next(iter(found), "")
     if not found or not 0 < found[lowest].median < math.inf:
         return {}
-    return {who: compare.ratio_of(found[lowest], one, level) for who, one in found.items() if who != lowest}
+    return {
+        who: compare.ratio_of(found[lowest], one, level, compare.UNKNOWN) for who, one in found.items() if who != lowest
+    }
 
 
 def level(machine: Machine) -> float:
@@ -161,7 +163,8 @@ def _cell(kind: Kind, one: Measurement, size: float, ratio: Interval | None) -> 
         return Entry("diverged" if one.median else "no", order=one.median, mark="bad" if one.median else "")
     light = ""
     if ratio is not None:
-        undecided = one.noisy and not (ratio.low > 1 or ratio.high < 1)
+        least = 1 + APART if kind is SECONDS else 1.0
+        undecided = one.noisy and not (ratio.low > 1 and ratio.value > least)
         light = " ".join(filter(None, (f"×{number(ratio.value)}", between(ratio), "u" if undecided else "")))
     return Entry(_shown(one.median / size, kind), light, one.median)
 

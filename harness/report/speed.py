@@ -9,10 +9,10 @@ from harness.spec.job import FirstCall, Speed
 
 LEAD = (
     "Steady seconds a step: the median of blocks that were timed in turn, A B C D B C D A, the machine to themselves, "
-    "after warm-up, in several processes of each. Intervals are 95 % bootstrap intervals, which cover a little less "
-    "where blocks are few. They hold within this session: another session on this machine can differ by more. Nobody "
-    f"is called faster where the interval of the ratio includes 1, or the ratio is within {100 * MARGIN:g} % "
-    f"({100 * APART:g} % where two were not timed in turn)."
+    "after warm-up, in several processes of each. Intervals are 95 % bootstrap intervals, of processes and of their "
+    "blocks, which cover somewhat less where these are few. They hold within this session: another session on this "
+    "machine can differ by more. Nobody is called faster where the interval of the ratio includes 1, or the ratio is "
+    f"within {100 * MARGIN:g} % ({100 * APART:g} % where two were not timed in turn)."
 )
 
 

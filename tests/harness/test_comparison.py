@@ -72,7 +72,7 @@ def test_two_commits(asv_run, gradgauge):
     assert rows["numpy eager", "", "tiny.Convergence.track_steps_to_target"]["verdict"] == "equal"
     assert rows["", "", "tiny.track_size"]["how"] == "one number"
     assert "no numbers on both sides: 2" in done.err
-    assert "not paired: what was timed in one process a side" in done.err
+    assert "not paired: seconds that were timed apart" in done.err
 
 
 def test_fail_on(copied, asv_run, gradgauge):

@@ -76,11 +76,11 @@ def test_a_folder_that_is_no_run_is_neither_read_nor_written(tmp_path):
 @pytest.mark.parametrize(
     ("mark", "says"),
     [
-        ('{"schema": 99}', "schema 99, this gradgauge reads and writes 1"),
+        ('{"schema": 99}', "schema 99, this gradgauge reads and writes 2"),
         ("{", "cannot use .*run.json: Input data was truncated"),
         ("[]", "cannot use .*run.json: Expected `object`, got `array`"),
         ("{}", "cannot use .*run.json: .*missing required field `schema`"),
-        ('{"schema": 1, "study": []}', r"cannot use .*run.json: .*`\$.study`"),
+        ('{"schema": 2, "study": []}', r"cannot use .*run.json: .*`\$.study`"),
         ("\xff", "cannot use .*run.json"),
     ],
 )
@@ -172,7 +172,7 @@ def _without_head(path):
 
 def _of_another_schema(path):
     table = pq.read_table(path)
-    head = table.schema.metadata[b"gradgauge"].replace(b'"schema":1', b'"schema":2')
+    head = table.schema.metadata[b"gradgauge"].replace(b'"schema":2', b'"schema":3')
     pq.write_table(table.replace_schema_metadata({"gradgauge": head}), path)
 
 
@@ -180,7 +180,7 @@ DAMAGES = [
     (_truncated, "not a parquet file"),
     (lambda path: path.write_bytes(b""), "size is 0 bytes"),
     (_without_head, "truncated"),
-    (_of_another_schema, "it has schema 2, this gradgauge reads 1"),
+    (_of_another_schema, "it has schema 3, this gradgauge reads 2"),
 ]
 
 

@@ -66,12 +66,12 @@ def record(backend, blocks, session="one", pace=()):
 
 @pytest.mark.parametrize(("session", "moment"), [("one", 1.0), ("another", 1.2)])
 def test_the_verdict_is_of_the_second_side_over_the_first(session, moment):
-    """Whose core is a fifth slower when it is timed apart, and so is its pace."""
+    """Whose core is slower when it is timed apart, by its pace a fifth, and by that much to the power 1.25 in steps."""
     noise, pace = np.random.default_rng(0).normal(1, 1e-3, (3, 24)), np.full(24, 0.002)
     left, equal, slower = (
         record(LEFT, noise[0], pace=pace),
-        record(RIGHT, moment * noise[1], session, moment * pace),
-        record(SLOWED, 1.05 * moment * noise[2], session, moment * pace),
+        record(RIGHT, moment**1.25 * noise[1], session, moment * pace),
+        record(SLOWED, 1.05 * moment**1.25 * noise[2], session, moment * pace),
     )
     assert alarms.verdict(left, equal) == "equal"
     assert alarms.verdict(left, slower) == "worse"

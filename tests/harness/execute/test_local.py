@@ -2,7 +2,9 @@
 
 import pytest
 
+from harness.execute import local as local_module
 from harness.execute.local import Local, Settings, pending
+from harness.execute.process import Process
 from harness.execute.timing import comparison
 from harness.spec.base import key
 from harness.spec.job import Agreement, Convergence, FirstCall, Speed
@@ -74,6 +76,21 @@ def test_a_fault_in_a_timed_group_leaves_the_others_their_blocks(tmp_path):
         assert (records[name].series("pace")["value"] > 0).all()
         assert len(records[name].series("pace")) == 6
         assert records[name].facts["pace"].startswith("NumPy ")
+
+
+def test_timed_jobs_get_new_processes_each_time_and_share_them(tmp_path, monkeypatch):
+    started = []
+
+    class Counted(Process):
+        def __init__(self, backend, *given):
+            started.append(backend)
+            super().__init__(backend, *given)
+
+    monkeypatch.setattr(local_module, "Process", Counted)
+    measure = Speed(blocks=1, block_seconds=0.001, warm_up=0, processes=3)
+    _, done, _ = run(tmp_path, *(grid("numpy", o, measure) for o in ("sgd[lr=0.001]", "adam[lr=0.001]")), grid("numpy"))
+    assert [record.status for record in done] == ["ok"] * 3
+    assert started == ["numpy"] * 4  # one for the training, three for both comparisons
 
 
 def test_timed_jobs_tell_how_far_they_are(tmp_path):

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 from msgspec.structs import replace
 
@@ -26,6 +27,20 @@ def test_blocks_are_paired_within_their_session_only():
     one = by_measure(timed.timed("torch", [1.0, 2.0, 4.0], "monday"))["step time"]
     assert (one.kind, one.values, one.pairing) == (SECONDS, {0: 1.0, 1: 2.0, 2: 4.0}, "block monday")
     assert by_measure(timed.timed("torch", [1.0], ""))["step time"].pairing == ""
+
+
+def test_processes_are_told_over_the_pace_of_their_core_by_hand():
+    """16 to the power 1.25 is 32: a second process whose core took 16 times as long for its product was no slower."""
+    seconds, pace = [3.0, 1.0, 2.0, 64.0, 96.0, 32.0], [1.0, 1.0, 1.0, 16.0, 16.0, 16.0]
+    rows = table([series(name, of, np.arange(6)) for name, of in (("step_seconds", seconds), ("pace", pace))])
+    told = {"session": "monday", "pace": "NumPy 2"}
+    record = Record(timed.job("torch", Speed(blocks=3, processes=2)), "ok", "", timed.NATIVE, told, rows)
+    (one,) = by_measure(record).values()
+    assert one.values == dict(enumerate(seconds))
+    assert one.processes == pytest.approx((2.0, 2.0))
+    assert one.pace == "NumPy 2, machine, 1 threads"
+    (without,) = by_measure(timed.timed("torch", seconds)).values()
+    assert (without.processes, without.pace) == ((), "")
 
 
 def test_phases_of_the_first_call_are_apart():

@@ -204,3 +204,18 @@ def test_what_was_timed_in_two_sessions_is_told_apart_by_ten_per_cent_or_more():
         assert [one.verdict for one in ratios] == [in_turn, apart]
         assert [speed.overall([group_of(timed("torch", factor * blocks, s), timed("jax", blocks))])[0].verdict
                 for s in ("one", "another")] == [in_turn, apart]  # fmt: skip
+
+
+def test_processes_are_resampled_before_their_blocks():
+    """Two processes of three equal blocks each: a resample is of one of them, of the other, or of both, 1 : 1 : 2."""
+    blocks = [1.0, 1.0, 1.0, 3.0, 3.0, 3.0]
+    rows = table([series("step_seconds", blocks, np.arange(6))])
+    record = Record(job("torch", Speed(blocks=3, processes=2)), "ok", "", NATIVE, {"session": "one"}, rows)
+    (steady,) = group_of(record).steady
+    assert steady.processes == 2
+    medians = speed._medians(np.array(blocks), steady.key, 2)
+    shares = [np.mean(medians == value) for value in (1.0, 2.0, 3.0)]
+    assert shares == pytest.approx([0.25, 0.5, 0.25], abs=0.03)
+    assert (steady.seconds.low, steady.seconds.high) == (1.0, 3.0)
+    (short,) = group_of(timed("torch", blocks)).steady  # of a job with six blocks in each of four processes
+    assert short.processes == 1

@@ -15,7 +15,7 @@ from harness.spec.activations import Relu, Tanh
 from harness.spec.cell import Budget, Cell
 from harness.spec.fault import Put, Rate
 from harness.spec.job import Convergence, Health
-from harness.spec.layers import Dense, Dropout
+from harness.spec.layers import BatchNorm, Dense, Dropout, Residual
 from harness.spec.losses import CrossEntropy
 from harness.spec.optimizers import SGD, Adam, Momentum
 from harness.spec.problem import DataSet, Network, NoisyQuadratic, Quadratic, RandomGradients
@@ -180,3 +180,25 @@ def test_vectors_come_apart_as_they_were():
     w = {"a": np.arange(6.0).reshape(2, 3), "b": np.arange(2.0)}
     back = curvature.apart(curvature.joined(w), w)
     assert all(np.array_equal(back[name], w[name]) for name in w)
+
+
+@pytest.mark.parametrize(
+    ("model", "loss", "separable"),
+    [
+        ((Dense(5), Tanh(), Dense(3)), CrossEntropy(), True),
+        ((Dense(5), Tanh(), Dense(3)), CrossEntropy(reduction="sum"), False),
+        ((Dense(5), BatchNorm(), Dense(3)), CrossEntropy(), False),
+        ((Dense(5), Residual((Dense(5), Dropout(0.2))), Dense(3)), CrossEntropy(), False),
+    ],
+)
+@pytest.mark.parametrize("batch", [15, 16])
+def test_the_gradient_along_a_step_is_the_whole_batchs(train, model, loss, separable, batch):
+    """r = ΔwᵀHΔw/(−gᵀΔw): of plain SGD −gᵀΔw = η|g|², with g of the step as it is observed."""
+    recipe = Recipe(SGD(0.05), penalty=L2(0.1))
+    found, run = train(recipe, Network(DataSet("iris"), model, loss), steps=1, batch=batch)
+    assert curvature.separable(run.task) is separable
+    trainer = run.trainer()
+    g = curvature.joined(trainer.gradients(run.order[0]))
+    hg = curvature.joined(trainer.curvature(run.order[0], curvature.apart(g, run.start)))
+    if not any(isinstance(layer, Residual) for layer in model):  # under dropout H is of the masks to come
+        assert values(found, "overshoot") == pytest.approx([0.05 * (g @ hg) / (g @ g)], rel=1e-9)

@@ -33,6 +33,5 @@ def test_what_is_freed_is_there_again():
     plain = {name: value for name, value in os.environ.items() if not name.startswith(("MALLOC_", "GLIBC_TUNABLES"))}
     done = subprocess.run([sys.executable, "-c", FAULTS], capture_output=True, text=True, check=True, env=plain)
     own, kept = map(int, done.stdout.split())
-    pages = 20 * 5 * 500_000 * 4 // 4096
-    assert own > pages / 4
-    assert kept < pages / 100
+    assert own >= 100  # arrays, each of which begins at least one page
+    assert kept < own / 20
