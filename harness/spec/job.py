@@ -40,7 +40,7 @@ class Health(Piece, frozen=True, tag="health"):
     At level ``standard``, dead units and moments of activations are of ``window`` observed batches in a row: one
     batch that leaves a unit at 0 does not show that it is dead. ``evaluations`` moments divide the run; at each, and
     at its start, all parts of the data are evaluated and identical units are looked for. ``faults`` are planted.
-    Level ``full`` costs a dozen gradients or more at each observed step (``measure.curvature``).
+    Level ``full`` costs some twenty gradients at each observed step (``measure.curvature``).
     """
 
     level: Level = "standard"
