@@ -253,7 +253,7 @@ def test_where_an_agreement_diverged_is_told_only_if_its_record_knows(small_run,
 
 
 def test_no_coverage_is_claimed_for_a_number_of_blocks_that_nobody_timed(page):
-    assert "ten blocks" not in page and "cover a little less where blocks are few" in page
+    assert "ten blocks" not in page and "cover somewhat less where these are few" in page
 
 
 def replace_facts(record, facts):
