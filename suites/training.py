@@ -44,7 +44,7 @@ RECIPES = {
     "SGD, rate too large": ("sgd[lr=1e4]", "none", "none"),
 }
 # Seconds of one process: it is one of twenty combinations each that are timed, and asv has one number of them.
-MEASURES = (Convergence(evaluations=20, norms_every=1), Speed(blocks=20, processes=1))
+MEASURES = (Convergence(evaluations=20, norms_every=1), Speed(processes=1))
 
 
 class Failure(str):
