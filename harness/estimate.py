@@ -5,7 +5,7 @@ import math
 from collections.abc import Iterable
 
 from harness.environment import cores
-from harness.measure.speed import FEWEST_STEPS
+from harness.measure.speed import FEWEST_STEPS, WARMING
 from harness.problems import task as tasks
 from harness.spec import architecture
 from harness.spec.job import TIMED, Agreement, Convergence, FirstCall, Health, Job, Memory, Speed
@@ -47,7 +47,8 @@ def seconds(job: Job) -> float:
         case Speed(blocks=blocks, block_seconds=block, warm_up=warm_up, processes=processes):
             each = step + _BY_SIZE * _parameters(job.cell.problem)
             steps = max(block / each, FEWEST_STEPS)
-            one = build + (blocks + 1) * ((steps + min(warm_up, steps)) * each + _PACE)
+            warming = min(max(warm_up, steps / WARMING), steps)
+            one = build + (blocks + 1) * ((steps + warming) * each + _PACE)
             return processes * one
         case FirstCall(processes=processes):
             return processes * (start + build)

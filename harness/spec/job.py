@@ -51,10 +51,11 @@ class Health(Piece, frozen=True, tag="health"):
 
 
 class Speed(Piece, frozen=True, tag="speed"):
-    """Seconds of ``blocks`` blocks of steps, each of about ``block_seconds``, after ``warm_up`` steps.
+    """Seconds of ``blocks`` blocks of steps, each of about ``block_seconds``, after steps that warm up.
 
-    Or after as many as it has itself, where those are fewer. Of whole steps, or of one ``phase`` of them
-    (``backend.Trainer.phase``). Blocks are short and many: what disturbs one lasts longer than it, and spares others.
+    These are at least ``warm_up`` and a quarter of a block's, at most as many as it has. Of whole steps, or of one
+    ``phase`` of them (``backend.Trainer.phase``). Blocks are short and many: what disturbs one lasts longer than it, and
+    spares others.
     All of it in ``processes`` new processes, one after the other: each draws addresses anew, which its blocks share.
     """
 
