@@ -1,21 +1,26 @@
 """What only a new process can tell: seconds of the first call, with nothing compiled before, and bytes of memory."""
 
+from collections.abc import Sequence
+
 from harness.spec.job import FirstCall, Memory
 from harness.store import Record
 from harness.study import Grid
 from suites import contenders, meaning, training
 
 FIRST = FirstCall(processes=3)
+ADAM = "adam[lr=0.001]"
 COMPILED = [*contenders.EACH, "torch compile", "tensorflow xla"]
 
 
-def grid(what: FirstCall | Memory, contender: str, architectures: list[str]) -> Grid:
-    """Adam alone on architectures, as shipped: not the recipes of the catalogue, some of which cannot be compiled."""
+def grid(
+    what: FirstCall | Memory, contender: str, architectures: Sequence[str], optimizers: Sequence[str] = (ADAM,)
+) -> Grid:
+    """Optimizers alone on architectures, as shipped: not the catalogue's recipes, some of which cannot be compiled."""
     backend, _, mode = contender.partition(" ")
     return Grid(
         what,
         tuple(contenders.ARCHITECTURES[name] for name in architectures),
-        ("adam[lr=0.001]",),
+        tuple(optimizers),
         clips=("none",),
         penalties=("none",),
         schedules=("constant",),
@@ -104,7 +109,7 @@ class Bytes:
         )
 
     def track_state_bytes_per_parameter(self, figures: training.Figures, contender: str, architecture: str) -> float:
-        """What Adam keeps from step to step."""
+        """What the optimizer keeps from step to step: Adam, where no other is named."""
         kept = training.figure(figures, "state_bytes", contender, architecture)
         return kept / training.figure(figures, "parameters", contender, architecture)
 

@@ -9,9 +9,10 @@ import os
 from asv_runner.benchmarks.mark import SkipNotImplemented
 
 from harness.errors import InvalidInput
+from harness.spec.job import Memory
 from harness.spec.optimizers import OPTIMIZERS
 from harness.spec.recipe import Recipe
-from suites import contenders, speed
+from suites import cold, contenders, meaning, speed, training
 
 
 def asked(value: str) -> bool:
@@ -57,6 +58,24 @@ if ALL:
         """The same in a hundred tensors."""
 
         tensors = 100
+
+    class EveryState(cold.Bytes):
+        """The perceptron's memory under every optimizer."""
+
+        params = [contenders.EACH, list(ZOO)]
+        param_names = ["contender", "optimizer"]
+        version = meaning.version((Memory(), contenders.architecture("MLP"), *ZOO.values()))
+
+        def setup_cache(self) -> training.Figures:
+            """One new process for each."""
+            spelled = {recipe: name for name, recipe in ZOO.items()}
+            grids = [cold.grid(Memory(), contender, ["MLP"], list(ZOO)) for contender in contenders.EACH]
+            records = training.measured(
+                grids, lambda record: (contenders.name(record.job.cell), spelled[record.job.cell.recipe])
+            )
+            return {which: cold.figures(group[0], self.names) for which, group in records.items()}
+
+        setup_cache.timeout = 3600.0  # type: ignore[attr-defined]
 
     class Zoo(speed.Update):
         """Every optimizer at a million parameters."""

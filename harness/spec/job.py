@@ -54,9 +54,9 @@ class Speed(Piece, frozen=True, tag="speed"):
     """Seconds of ``blocks`` blocks of steps, each of about ``block_seconds``, after steps that warm up.
 
     These are at least ``warm_up`` and a quarter of a block's, at most as many as it has. Of whole steps, or of one
-    ``phase`` of them (``backend.Trainer.phase``). Blocks are short and many: what disturbs one lasts longer than it, and
-    spares others.
-    All of it in ``processes`` new processes, one after the other: each draws addresses anew, which its blocks share.
+    ``phase`` of them (``backend.Trainer.phase``). Blocks are short and many: what disturbs one lasts longer than it,
+    and spares others. All of it in ``processes`` new processes, one after the other: each draws addresses anew, which
+    its blocks share.
     """
 
     blocks: Count = 6
