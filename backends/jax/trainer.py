@@ -110,7 +110,8 @@ class JaxTrainer:
         with self._precision():
             if level not in self.looks:
                 layout = Layout(self.task, level)
-                step = jax.jit(partial(self._observed_step, layout), donate_argnums=(0, 1, 2))
+                # Were the gradient observed before given away too, XLA would copy it first.
+                step = jax.jit(partial(self._observed_step, layout), donate_argnums=(0, 2))
                 table = self._put(np.zeros((AT_ONCE[level], layout.width), self.dtype))
                 self.looks[level] = Look(layout, step, table)
             look, most = self.looks[level], AT_ONCE[level]
