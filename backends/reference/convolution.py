@@ -1,5 +1,6 @@
 """Convolution and pooling of images (samples, height, width, channels), one offset of the window after another."""
 
+import functools
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
@@ -37,6 +38,10 @@ class Window(NamedTuple):
         """(a, b) in row-major order."""
         yield from np.ndindex(*self.size)
 
+    def rows(self, padded: Floats) -> Floats:
+        """What each window sees, one offset after the other: (samples, i, j, offsets · channels)."""
+        return np.concatenate([self.seen(padded, a, b) for a, b in self.offsets()], axis=-1)
+
     def seen(self, padded: Floats, a: int, b: int) -> Floats:
         """What all windows see at the offset (a, b): x[:, si + a, tj + b], a view."""
         (height, width), (s, t) = self.size, self.strides
@@ -45,10 +50,9 @@ class Window(NamedTuple):
 
 
 def convolve(layer: Conv2D, theta: Own, x: Floats) -> Floats:
-    """y = Σ x[:, si + a, tj + b]·W[a, b] + bias over the offsets (a, b)."""
+    """y = Σ x[:, si + a, tj + b]·W[a, b] + bias over the offsets (a, b), all in one product."""
     window = Window(layer.kernel, layer.strides, layer.padding)
-    padded = window.padded(x)
-    y = sum(window.seen(padded, a, b) @ theta["weight"][a, b] for a, b in window.offsets())
+    y = window.rows(window.padded(x)) @ _flat(theta["weight"])
     return np.asanyarray(y + theta.get("bias", 0.0))
 
 
@@ -56,12 +60,18 @@ def convolve_backward(layer: Conv2D, theta: Own, x: Floats, delta: Floats) -> tu
     """∂L/∂W[a, b] = Σ x[:, si + a, tj + b]ᵀδ; ∂L/∂x gets δW[a, b]ᵀ where the offset (a, b) saw it; ∂L/∂b = Σδ."""
     window = Window(layer.kernel, layer.strides, layer.padding)
     padded = window.padded(x)
-    of_inputs, of_weight = np.zeros_like(padded), np.empty_like(theta["weight"])
-    for a, b in window.offsets():
-        of_weight[a, b] = np.einsum("nijc,nijf->cf", window.seen(padded, a, b), delta)
-        window.seen(of_inputs, a, b)[...] += delta @ theta["weight"][a, b].T
-    gradients = {"weight": of_weight, "bias": delta.sum(axis=(0, 1, 2))}
+    of_weight = np.einsum("nijk,nijf->kf", window.rows(padded), delta)
+    of_rows = delta @ _flat(theta["weight"]).T
+    of_inputs, channels = np.zeros_like(padded), x.shape[-1]
+    for k, (a, b) in enumerate(window.offsets()):
+        window.seen(of_inputs, a, b)[...] += of_rows[..., k * channels : (k + 1) * channels]
+    gradients = {"weight": of_weight.reshape(theta["weight"].shape), "bias": delta.sum(axis=(0, 1, 2))}
     return window.cut(of_inputs, x), {role: gradients[role] for role in theta}
+
+
+def _flat(weight: Floats) -> Floats:
+    """(offsets · channels, filters)."""
+    return weight.reshape(-1, weight.shape[-1])
 
 
 def pool(layer: Pool, x: Floats) -> Floats:
@@ -70,7 +80,8 @@ def pool(layer: Pool, x: Floats) -> Floats:
     match layer:
         case MaxPool():
             padded = window.padded(x, -np.inf)
-            return np.asanyarray(np.max(np.stack([window.seen(padded, a, b) for a, b in window.offsets()]), axis=0))
+            last_to_first = [window.seen(padded, a, b) for a, b in window.offsets()][::-1]
+            return np.asanyarray(functools.reduce(np.maximum, last_to_first))  # of equal ones the second, the first's
         case AveragePool():
             padded = window.padded(x)
             return np.asanyarray(
