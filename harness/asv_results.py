@@ -27,6 +27,7 @@ PRESENT = "present-existing"  # of the latest run in the present environment, wh
 CONTENDER = "contender"
 KINDS = {"seconds": SECONDS, "bytes": BYTES, "steps": STEPS}
 BY_PREFIX = {"time_": "seconds", "peakmem_": "bytes", "mem_": "bytes"}  # where asv's own table does not tell
+GUESSED = "units are told by names, and single numbers decide nothing"
 # What a file that another program wrote, or half of one, makes asv's loader raise.
 _BROKEN = (OSError, ValueError, TypeError, AttributeError, LookupError, ArithmeticError, RecursionError)
 
@@ -37,6 +38,7 @@ class Benchmark(NamedTuple):
     name: str
     names: tuple[str, ...] = ()  # of its parameters
     unit: str = "unit"
+    listed: bool = True  # in asv's own table; else its unit is guessed
 
     @property
     def kind(self) -> Kind:
@@ -46,8 +48,12 @@ class Benchmark(NamedTuple):
 
     @property
     def noisy(self) -> bool:
-        """Whether the same program gives another number each time, as clocks and peaks of memory do."""
-        return self.kind is SECONDS or (self.kind is BYTES and "peak" in self.name.rpartition(".")[2])
+        """Whether the same program gives another number each time, as clocks, their ratios and peaks of memory do.
+
+        What asv's table does not list may.
+        """
+        peak = self.kind is BYTES and "peak" in self.name.rpartition(".")[2]
+        return self.unit.startswith("seconds") or peak or not (self.listed or self.kind is DIVERGED)
 
 
 class Entry(NamedTuple):
@@ -117,13 +123,14 @@ def read(folder: Path) -> Results:
     if not folder.is_dir():
         raise InvalidInput(f"there is no folder {folder}: asv run makes it, or name another with --results")
     benchmarks, unreadable = _benchmarks(folder)
-    found = []
+    found: list[Result] = []
     for path in sorted(folder.glob("*/*.json")):
         if path.name == MACHINE:
             continue
         one = _result(path, benchmarks)
         unreadable += [one] if isinstance(one, Unreadable) else []
         found += [one] if isinstance(one, Result) else []
+    unreadable += _unlisted(folder, benchmarks, found)
     facts = {path.stem: _facts(path) for path in sorted((folder / FACTS).glob(f"*.{FACTS}"))}
     unreadable += [told for told in facts.values() if isinstance(told, Unreadable)]
     known = {name: told for name, told in facts.items() if not isinstance(told, Unreadable)}
@@ -132,17 +139,22 @@ def read(folder: Path) -> Results:
     return Results(folder, sorted(found, key=lambda one: (*one.order, one.environment, one.machine)), unreadable)
 
 
-def read_file(path: Path) -> Result:
-    """One result, with its facts where it lies among asv's; refuses one that cannot be read, with its reason."""
+def read_file(path: Path) -> tuple[Result, Sequence[Unreadable]]:
+    """One result, with its facts where it lies among asv's, and what of the folder cannot be read.
+
+    Refuses one that cannot be read itself, with its reason.
+    """
     folder = path.absolute().parent.parent
     if is_results(folder):
-        for one in read(folder).found:
+        results = read(folder)
+        for one in results.found:
             if one.path.samefile(path):
-                return one
-    found = _result(path, _benchmarks(folder)[0])
+                return one, [told for told in results.unreadable if told.path.suffix != ".json" or _is_table(told.path)]
+    benchmarks, unreadable = _benchmarks(folder)
+    found = _result(path, benchmarks)
     if isinstance(found, Unreadable):
         raise NothingMeasured(f"cannot read {path}: {found.reason}")
-    return found
+    return found, unreadable
 
 
 def _result(path: Path, benchmarks: Mapping[str, Benchmark]) -> Result | Unreadable:
@@ -182,7 +194,7 @@ def _environment(loaded: Any) -> dict[str, str]:
 def _entries(loaded: Any, name: str, benchmarks: Mapping[str, Benchmark]) -> Iterator[tuple[Key, Entry]]:
     """Every combination of a benchmark's parameters."""
     params = loaded.get_result_params(name) or []
-    benchmark = benchmarks.get(name) or Benchmark(name, unit=_guess(name))
+    benchmark = benchmarks.get(name) or Benchmark(name, unit=_guess(name), listed=False)
     names = benchmark.names if len(benchmark.names) == len(params) else (CONTENDER,) * bool(params)
     place = names.index(CONTENDER) if CONTENDER in names else None
     columns = (loaded.get_result_value, loaded.get_result_stats, loaded.get_result_samples)
@@ -223,11 +235,25 @@ def _benchmarks(folder: Path) -> tuple[dict[str, Benchmark], list[Unreadable]]:
             if isinstance(about, dict)
         }, []
     except FileNotFoundError:
-        return {}, [Unreadable(path, "there is none: units are told by names, the first parameter is the contender")]
+        return {}, [Unreadable(path, f"there is none: the first parameter is the contender, {GUESSED}")]
     except util.UserError as error:
         return {}, [Unreadable(path, _without(str(error), path))]
     except _BROKEN as error:
         return {}, [Unreadable(path, f"it is no table of asv's benchmarks ({type(error).__name__}: {error})")]
+
+
+def _unlisted(folder: Path, benchmarks: Mapping[str, Benchmark], results: Sequence[Result]) -> list[Unreadable]:
+    """What asv's table, if there is one, does not list of what was measured: asv writes it anew at each run."""
+    names = {key.measure for one in results for key in one.entries} - benchmarks.keys()
+    if not names or not benchmarks:
+        return []
+    first, *others = sorted(names)
+    more = f" and {len(others)} others" if others else ""
+    return [Unreadable(folder / BENCHMARKS, f"it does not list {first}{more}: {GUESSED}")]
+
+
+def _is_table(path: Path) -> bool:
+    return path.name == BENCHMARKS
 
 
 def _facts(path: Path) -> dict[str, dict[str, str]] | Unreadable:

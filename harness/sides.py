@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness import asv_results
-from harness.asv_results import Result, Results
+from harness.asv_results import Result, Results, Unreadable
 from harness.errors import InvalidInput, NothingMeasured
 from harness.judge import measurements
 from harness.judge.measurements import Measured
@@ -29,8 +29,11 @@ def side(asked: str, folder: Path) -> Side:
     """A run folder, a file of asv's, or ``COMMIT[:ENVIRONMENT[:MACHINE]]`` in a folder of asv's results."""
     path = Path(asked)
     if (path / MARK).is_file():
-        store = Store.open(path)
-        records, damaged = store.readable()
+        try:
+            store = Store.open(path)
+            records, damaged = store.readable()
+        except InvalidInput as error:  # it is what was asked for, but there is nothing left of it
+            raise NothingMeasured(str(error)) from None
         if damaged and not records:
             raise NothingMeasured(f"{asked} holds no record that can be read: {damaged[0]}")
         with catalogue.knowing(store.problems()):
@@ -42,15 +45,20 @@ def side(asked: str, folder: Path) -> Side:
         cure = asv if asv_results.is_results(path) else "Runs are made by: gradgauge run"
         raise InvalidInput(f"{asked} is no run: it has no {MARK}. {cure}")
     if path.is_file():
-        return _of_asv(asv_results.read_file(path), ())
+        result, unreadable = asv_results.read_file(path)
+        return _of_asv(result, _told(unreadable))
     name, _, _ = asked.partition(":")
     if Path(name).name != name and _revision(name) is None:
         raise InvalidInput(f"{asked}: there is no such run or file, and git knows no such commit")
     if not folder.is_dir():
         raise InvalidInput(f"{asked} is no run, no file, and no commit: there is no folder {folder} (see --results)")
     results = asv_results.read(folder)
-    unreadable = [f"left out: cannot read {one.path}: {one.reason}" for one in results.unreadable]
-    return _of_asv(choose(results, asked), unreadable)
+    return _of_asv(choose(results, asked), _told(results.unreadable))
+
+
+def _told(unreadable: Sequence[Unreadable]) -> list[str]:
+    lead = {asv_results.BENCHMARKS: ""}  # without it results can be read all the same
+    return [f"{lead.get(one.path.name, 'left out: cannot read ')}{one.path}: {one.reason}" for one in unreadable]
 
 
 def _of_asv(result: Result, unreadable: Sequence[str]) -> Side:

@@ -136,7 +136,7 @@ class Looking:
         """Time of observed training over that of plain training."""
         return training.figure(figures, "cost", contender, problem, level)
 
-    track_cost.unit = "plain training"  # type: ignore[attr-defined]
+    track_cost.unit = "seconds per second of plain training"  # type: ignore[attr-defined]
 
 
 def costs(backend: str, problem: str) -> dict[str, training.Figure]:

@@ -20,13 +20,13 @@ timed decides what they are worth, from the best to the least:
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 import numpy as np
 
 from harness.judge import ratio_interval
-from harness.judge.kinds import SECONDS, Key, Measurement, median
+from harness.judge.kinds import FAILED, SECONDS, Key, Measurement, median
 from harness.judge.ratio_interval import Wobble
 from harness.judge.speed import APART, FEWEST_BLOCKS, Floats, Interval
 
@@ -35,7 +35,7 @@ Side = Literal["better", "worse", "equal", "undecided"]
 
 
 UNKNOWN = Wobble(math.nan, 0)  # where nothing was timed in several processes
-FAILS, WORKS = "now fails", "no longer fails"
+FAILS, WORKS = FAILED.worse, FAILED.better
 
 
 class Verdict(NamedTuple):
@@ -79,16 +79,20 @@ def compare(a: Mapping[Key, Measurement], b: Mapping[Key, Measurement], margin: 
     intervals = sum(countable(a[key], b[key]) for key in shared)
     wobbles, comparisons = _wobbles((a, b)), []
     for key in shared:
-        one, other = a[key], b[key]
+        one, other = _together(a[key], b[key])
+        if _well(one) and _well(other):
+            continue
         if one.values and other.values:
             wobble = wobbles.get((key.who, key.measure), UNKNOWN)
             ratio = ratio_of(one, other, 1 - (1 - CONFIDENCE) / max(intervals, 1), wobble)
-            comparisons.append(Comparison(key, one, other, ratio, decide(one, other, ratio, margin), _how(one, other)))
+            how = other.failed or one.failed or _how(one, other) + _left(a[key], b[key], len(one.values))
+            comparisons.append(Comparison(key, one, other, ratio, decide(one, other, ratio, margin), how))
         elif one.values or other.values:
             verdict = Verdict("worse", FAILS) if one.values else Verdict("better", WORKS)
             comparisons.append(Comparison(key, one, other, ratio_interval.NONE, verdict, one.failed or other.failed))
     nowhere = [key for key in shared if not a[key].values and not b[key].values]
-    return Compared(comparisons, [k for k in a if k not in b], [k for k in b if k not in a], nowhere, intervals)
+    only_a, only_b = ([k for k in one if k not in other and not _well(one[k])] for one, other in ((a, b), (b, a)))
+    return Compared(comparisons, only_a, only_b, nowhere, intervals)
 
 
 def countable(a: Measurement, b: Measurement) -> bool:
@@ -158,6 +162,26 @@ def _how(a: Measurement, b: Measurement) -> str:
         return f"{len(a.processes)} and {len(b.processes)} processes, each over its core's pace"
     kept = ", from quartiles" if a.quartiles is not None or b.quartiles is not None else ""
     return f"not paired, {a.size} and {b.size} values{kept}"
+
+
+def _well(one: Measurement) -> bool:
+    """Whether it says that no run failed, which needs no saying."""
+    return one.kind is FAILED and not any(one.values.values())
+
+
+def _together(a: Measurement, b: Measurement) -> tuple[Measurement, Measurement]:
+    """Both; of what is paired the values that have a partner: others are of other seeds."""
+    if not _pairs(a, b):
+        return a, b
+    labels = a.values.keys() & b.values.keys()
+    of_a, of_b = ({label: one.values[label] for label in sorted(labels)} for one in (a, b))
+    return replace(a, values=of_a), replace(b, values=of_b)
+
+
+def _left(a: Measurement, b: Measurement, pairs: int) -> str:
+    """How many values have no partner, in words."""
+    alone = len(a.values) + len(b.values) - 2 * pairs if _pairs(a, b) else 0
+    return f", {alone} without a partner" if alone else ""
 
 
 def _pairs(a: Measurement, b: Measurement) -> bool:

@@ -32,6 +32,7 @@ SECONDS = Kind("s", "faster", "slower")
 BYTES = Kind("bytes", "smaller", "larger")
 STEPS = Kind("steps", "fewer", "more", "reaches the target again", "no longer reaches the target")
 LEVEL = Kind("", "lower", "higher", "no longer diverges", "now diverges")
+FAILED = Kind("runs", "no longer fails", "now fails")  # how many
 DIVERGED = Kind("", "no longer diverges", "now diverges")
 
 
@@ -46,7 +47,7 @@ class Measurement:
     quartiles: Quartiles | None = None  # of values that were not kept; ``values`` is then their median
     processes: tuple[float, ...] = ()  # the median of each of several, over the pace of its core
     pace: str = ""  # whose that is: over another one's, numbers cannot be compared
-    failed: str = ""  # why there are no values
+    failed: str = ""  # why there are no values, or of runs that failed why the first did
 
     @property
     def median(self) -> float:

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from harness.judge import convergence, speed
 from harness.judge.convergence import Run, Trial
-from harness.judge.kinds import LEVEL, SECONDS, STEPS, Key, Kind, Measurement
+from harness.judge.kinds import FAILED, LEVEL, SECONDS, STEPS, Key, Kind, Measurement
 from harness.judge.speed import Contender
 from harness.measure.pace import RESPONSE
 from harness.problems.catalogue import problem_name
@@ -73,8 +73,9 @@ def _timed(record: Record) -> dict[str, Measurement]:
     pairing = f"block {session}" if session else ""
     found = {words: Measurement(SECONDS, _values(record, name), pairing) for words, name in series.items()}
     paces = _values(record, "pace")
-    if isinstance(measure, Speed) and paces:
-        seconds = found[phase].values
+    seconds = found[phase].values if phase else {}
+    whole = "pace" in record.facts and all(paces.get(label, 0.0) > 0 for label in seconds)  # not a damaged record
+    if isinstance(measure, Speed) and seconds and whole:
         labels = np.array_split(sorted(seconds), measure.processes)
         at_pace = {label: seconds[label] / paces[label] ** RESPONSE for label in seconds}
         medians = tuple(float(np.median([at_pace[label] for label in some])) for some in labels)
@@ -85,17 +86,17 @@ def _timed(record: Record) -> dict[str, Measurement]:
 
 
 def _trained(trial: Trial) -> dict[str, Measurement]:
-    """Where runs ended and when they met the target, by seed; these repeat to the last bit."""
-    if not trial.runs:
-        return {"training": _failed(LEVEL, trial.records[0])}
-    found = {}
+    """Where runs ended and when they met the target, by seed, which repeat to the last bit; and how many failed."""
+    lost = [record for record in trial.records if record.status not in ("ok", "diverged")]
+    why = _failed(FAILED, lost[0]).failed if lost else ""
+    found = {"failed": Measurement(FAILED, {0: float(len(lost))}, noisy=False, failed=why)}
     for series in _endings(trial.runs):
         kind, _, part = series.partition("/")
         quality = kind == "metric"
         words = f"{part} loss" if not quality else f"{part} {_missing(trial.cell)}"
         found[words] = _by_seed(LEVEL, trial.runs, functools.partial(_final, series, quality))
     target, judged_by = trial.target, trial.judged_by
-    if target is not None:
+    if target is not None and trial.runs:
         found["steps to target"] = _by_seed(STEPS, trial.runs, lambda run: run.steps_to(target, judged_by))
     return found
 

@@ -14,9 +14,9 @@ LEAD = (
     "What asv recorded, machine by machine: first every benchmark on the newest commit, then what changed since the "
     "commit before, then each benchmark over commits. Lower is better everywhere. Beside each value stands how many "
     "times the lowest of its row it is, with an interval; the intervals of a machine hold together with 95 %. u: "
-    "undecided, of a clock or a peak of memory, with an interval that includes 1 or too few values for one, and of "
-    f"seconds within {100 * APART:g} % too; what repeats exactly has no interval and no sign. Contenders were measured "
-    "one after the other, not in turn, a process each."
+    "undecided, of a clock, a ratio of clocks or a peak of memory, with an interval that includes 1 or too few values "
+    f"for one, and of seconds within {100 * APART:g} % too; what repeats exactly has no interval and no sign. "
+    "Contenders were measured one after the other, not in turn, a process each."
 )
 
 
@@ -81,12 +81,18 @@ def _changed(machine: Machine) -> Statement:
     if not machine.changes:
         return Statement("Over commits", place, ["One commit: nothing to compare it with."])
     sentences, bad = [], False
-    for before, after, compared in machine.changes:
-        sides = [one.verdict.side for one in compared.comparisons]
+    for change in machine.changes:
+        before, after, left = change.before, change.after, change.words and f" Not compared: {change.words}."
+        sides = [one.verdict.side for one in change.compared.comparisons]
+        if not sides:
+            bad = True
+            told = f"**Nothing in common:** {before.commit[:8]} → {after.commit[:8]} in {after.environment}.{left}"
+            sentences.append(told)
+            continue
         worse, better, undecided = (sides.count(side) for side in ("worse", "better", "undecided"))
         bad = bad or worse > 0
         sentences.append(
             f"**{worse} worse, {better} better** of {counted(len(sides), 'comparison')} ({undecided} undecided), "
-            f"{before.commit[:8]} → {after.commit[:8]} in {after.environment}."
+            f"{before.commit[:8]} → {after.commit[:8]} in {after.environment}.{left}"
         )
     return Statement("Over commits", place, sentences, "bad" if bad else "")

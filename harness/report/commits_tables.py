@@ -110,7 +110,8 @@ def level(machine: Machine) -> float:
 def changes(machine: Machine, name: str) -> list[Table]:
     """What changed since the commit before, environment by environment."""
     tables = []
-    for place, (before, after, compared) in enumerate(machine.changes):
+    for place, change in enumerate(machine.changes):
+        before, after, compared = change.before, change.after, change.compared
         told = [one for one in compared.comparisons if one.verdict.side in ("worse", "better")]
         told.sort(key=lambda one: (one.verdict.side == "better", one.key.measure, one.key))
         undecided = sum(one.verdict.side == "undecided" for one in compared.comparisons)
@@ -133,7 +134,9 @@ def changes(machine: Machine, name: str) -> list[Table]:
                 note=f"{counted(len(compared.comparisons), 'comparison')}: {len(told)} shown, {equal} equal, "
                 f"{undecided} undecided. Intervals hold together with 95 %. Seconds are of one process a commit, which "
                 f"another one would move: they differ, or are equal, by {100 * APART:g} %, all else by "
-                f"{100 * MARGIN:g} %." + (f" What they were measured with changed: {other}." if other else ""),
+                f"{100 * MARGIN:g} %."
+                + (f" Not compared: {change.words}." if change.words else "")
+                + (f" What they were measured with changed: {other}." if other else ""),
                 folded=not told,
             )
         )

@@ -189,13 +189,15 @@ def read(runs: Sequence[Path], out: Path) -> Material:
         if line:
             lines[shown(folder)] = tuple(line)
         if study.get("name"):
-            abouts.add(About(study["name"], study.get("about", "")))
+            abouts.add(About(str(study["name"]), str(study.get("about", ""))))
             with contextlib.suppress(InvalidInput):  # of a gradgauge whose studies had other fields
                 studies[shown(folder)] = from_json(Study, msgspec.json.encode(study))
         own |= dict.fromkeys(store.problems())
         records, damaged = store.readable(found)
         found |= {key: (record, shown(folder)) for key, record in records.items()}
         unreadable += damaged
+        if not store.keys():
+            unreadable.append(f"{shown(folder)} holds no record")
     asv = tracked.read(measured_by_asv)
     if not found and not asv.results:
         where = ", ".join(str(run) for run in runs) or "no run"

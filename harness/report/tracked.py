@@ -55,6 +55,35 @@ class Track:
         return next((point for point in points if point.result.commit == commit), None)
 
 
+class Change(NamedTuple):
+    """The newest result of an environment against one before it."""
+
+    before: Result
+    after: Result
+    compared: Compared
+    others: Sequence[str]  # benchmarks that measure something else now
+
+    @property
+    def words(self) -> str:
+        """What could not be compared; empty if all was."""
+        told = (
+            (len(self.others), "benchmark", "of another version"),
+            (len(self.compared.only_a), "measurement", "before only"),
+            (len(self.compared.only_b), "measurement", "after only"),
+            (len(self.compared.nowhere), "measurement", "without a number on both sides"),
+        )
+        return "; ".join(f"{counted(count, what)} {where}" for count, what, where in told if count)
+
+
+def _change(before: Result, after: Result) -> Change:
+    others = asv_results.changed(before.versions, after.versions)
+    a, b = (
+        {key: one for key, one in result.measurements.items() if key.measure not in others}
+        for result in (before, after)
+    )
+    return Change(before, after, compare.compare(a, b, MARGIN), others)
+
+
 @dataclass(frozen=True, eq=False)
 class Machine:
     """All results of one machine, oldest commit first."""
@@ -89,18 +118,13 @@ class Machine:
         return sorted(found.values(), key=lambda track: (_place(track.benchmark), track.benchmark.name))
 
     @functools.cached_property
-    def changes(self) -> list[tuple[Result, Result, Compared]]:
-        """The newest result of each environment against the one of the commit before."""
+    def changes(self) -> list[Change]:
+        """The newest result of each environment against the last one before that shares a measurement with it."""
         found = []
         for environment in dict.fromkeys(result.environment for result in self.results):
-            own = [result for result in self.results if result.environment == environment]
-            for before, after in itertools.pairwise(own[-2:]):
-                other = asv_results.changed(before.versions, after.versions)
-                a, b = (
-                    {key: one for key, one in result.measurements.items() if key.measure not in other}
-                    for result in (before, after)
-                )
-                found.append((before, after, compare.compare(a, b, MARGIN)))
+            *others, after = [result for result in self.results if result.environment == environment]
+            every = [_change(before, after) for before in reversed(others)]
+            found += [next((one for one in every if one.compared.comparisons), every[0])] if every else []
         return found
 
 

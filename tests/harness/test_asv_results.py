@@ -148,6 +148,7 @@ def test_parameters_that_are_no_text_are_shown_as_text(copied):
     [
         ("tiny.First.track_import", "seconds", "undecided"),
         ("tiny.Memory.track_peak_host_bytes", "bytes", "undecided"),
+        ("tiny.Looking.track_cost", "seconds per second of plain training", "undecided"),
         ("tiny.Memory.track_state_bytes", "bytes", "larger"),
         ("tiny.Convergence.track_loss", "loss", "higher"),
     ],
@@ -207,3 +208,20 @@ def test_which_folders_are_asvs(asv_run, tmp_path):
     assert asv_results.is_results(empty)
     assert not asv_results.is_results(tmp_path)
     assert not asv_results.is_results(Path("no such folder"))
+
+
+def test_what_the_table_of_benchmarks_does_not_list_is_told_and_decides_nothing(copied):
+    """asv writes the table anew at each run, of what it has found then: after ``bench`` nothing of ``bench-all``."""
+    table = folder(copied) / "benchmarks.json"
+    known = json.loads(table.read_text())
+    del known[BYTES]
+    table.write_text(json.dumps(known))
+    found = read(copied)
+    ((path, reason),) = found.unreadable
+    assert path == table and reason.startswith(f"it does not list {BYTES}: ")
+    key = Key("torch eager", "", BYTES)
+    one = found.found[-1].entries[key].measurement
+    (judged,) = compare({key: one}, {key: replace(one, values={0: 2 * one.median})}, 0.05).comparisons
+    assert judged.verdict.words == "undecided"
+    result, told = asv_results.read_file(copied)
+    assert result.entries.keys() == found.found[-1].entries.keys() and told == found.unreadable

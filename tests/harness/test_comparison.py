@@ -272,6 +272,8 @@ def test_a_run_whose_mark_is_damaged_is_told_beside_others(runs, gradgauge, tmp_
     alone = gradgauge("report", tmp_path / "damaged")
     assert alone.returncode == 3
     assert "run.json: Input data was truncated" in alone.err
+    against = gradgauge("compare", runs / "b", tmp_path / "damaged")
+    assert against.returncode == 3 and "run.json: Input data was truncated" in against.err
     typo = gradgauge("report", runs / "b", tmp_path / "typo", "--out", tmp_path / "page")
     assert typo.returncode == 2 and "is no run" in typo.err
 

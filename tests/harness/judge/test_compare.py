@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from harness.judge.compare import compare
-from harness.judge.kinds import BYTES, DIVERGED, LEVEL, SECONDS, STEPS, Key, Measurement
+from harness.judge.kinds import BYTES, DIVERGED, FAILED, LEVEL, SECONDS, STEPS, Key, Measurement
 from harness.judge.ratio_interval import Quartiles
 
 KEY = Key("torch", "digits: adam", "step time")
@@ -203,3 +203,24 @@ def test_quartiles_stand_in_for_values_that_were_not_kept():
         assert loose.verdict.side == "undecided" and math.isnan(loose.ratio.low)
     wide = judged(Measurement(SECONDS, {0: 1.0}, quartiles=Quartiles(5e-324, 1e308, 20)), kept).ratio
     assert 0 < wide.low < 1 < wide.high < math.inf
+
+
+def test_only_seeds_that_both_sides_have_are_compared():
+    """Of seeds 0, 1, 2 the target is lost by 1 and 2, which B never trained: what both trained is the same."""
+    many = Measurement(STEPS, {0: 140.0, 1: math.inf, 2: math.inf}, "seed", noisy=False)
+    one = judged(many, seeds([140.0], STEPS))
+    assert (one.verdict.words, one.a.median, one.b.median) == ("equal", 140.0, 140.0)
+    assert one.how == "one number, 2 without a partner"
+    assert judged(seeds([140.0], STEPS), many).verdict.words == "equal"
+
+
+def test_a_run_that_now_fails_is_worse_and_those_that_never_do_are_no_comparison():
+    def failed(count):
+        return Measurement(FAILED, {0: count}, noisy=False, failed="timeout" if count else "")
+
+    one = judged(failed(0), failed(1))
+    assert (one.verdict, one.how) == (("worse", "now fails"), "timeout")
+    assert judged(failed(2), failed(0)).verdict == ("better", "no longer fails")
+    none = compare({KEY: failed(0)}, {KEY: failed(0)}, 0.05)
+    assert not none.comparisons and not none.only_a and not none.nowhere
+    assert not compare({KEY: failed(0)}, {}, 0.05).only_a and compare({KEY: failed(1)}, {}, 0.05).only_a == [KEY]

@@ -68,7 +68,27 @@ def test_a_job_that_failed_is_kept_with_its_reason():
     failed = Record(timed.job("torch", Speed()), "failed", "out of memory")
     assert by_measure(failed)["step time"].failed == "failed: out of memory"
     lost = Record(trained.job(trained.DIGITS), "timeout", "no answer within 1 s")
-    assert by_measure(lost)["training"].failed == "timeout: no answer within 1 s"
+    failed = by_measure(lost)["failed"]
+    assert failed.values == {0: 1} and failed.failed == "timeout: no answer within 1 s"
+
+
+def test_one_seed_that_failed_is_counted_beside_those_that_trained():
+    lost = Record(trained.job(trained.DIGITS, seed=9), "failed", "killed by signal 11")
+    found = by_measure(trained.run(3, [0.1, 0.90]), lost)
+    assert found["failed"].values == {0: 1} and found["failed"].failed == "failed: killed by signal 11"
+    assert found["validation loss"].values.keys() == {3}
+
+
+@pytest.mark.parametrize(
+    ("facts", "pace"),
+    [({}, [1.0, 1.0]), ({"pace": "NumPy 2"}, [1.0]), ({"pace": "NumPy 2"}, [1.0, 0.0])],
+    ids=["of nobody", "of one block", "of nothing"],
+)
+def test_a_record_whose_paces_are_damaged_has_none(facts, pace):
+    rows = table([series("step_seconds", [1.0, 2.0], np.arange(2)), series("pace", pace, np.arange(len(pace)))])
+    record = Record(timed.job("torch", Speed(blocks=1, processes=2)), "ok", "", timed.NATIVE, facts, rows)
+    (one,) = by_measure(record).values()
+    assert (one.size, one.processes, one.pace) == (2, (), "")
 
 
 def test_names_tell_cells_apart():

@@ -274,3 +274,21 @@ def test_every_contender_of_the_suite_has_a_colour_of_its_own(asv_run):
     trackers = Tracked([replace(one, entries=entries)], []).trackers
     assert next(iter(trackers)) == "numpy eager" and trackers["numpy eager"].series == COLOURS["numpy"]
     assert sorted(tracker.series for tracker in trackers.values()) == list(range(SERIES))
+
+
+def test_what_the_newest_results_do_not_share_is_told(folder, asv_run, tmp_path):
+    """One benchmark of another version, then all of them: what cannot be compared is counted."""
+    copy = tmp_path / ".asv" / "results"
+    shutil.copytree(folder / ".asv" / "results", copy)
+    (path,) = (copy / "here").glob(f"{asv_run.commits[1][:8]}-*.json")
+    one = json.loads(path.read_text())
+    place = one["result_columns"].index("version")
+    one["results"][STEP][place] = "another"
+    path.write_text(json.dumps(one))
+    words = write([copy], tmp_path).with_name("report.md").read_text()
+    assert re.search(r"of \d+ comparisons? \(\d+ undecided\).*Not compared: 1 benchmark of another version", words)
+    for found in one["results"].values():
+        found[place] = "another"
+    path.write_text(json.dumps(one))
+    words = write([copy], tmp_path).with_name("report.md").read_text()
+    assert re.search(rf"\*\*Nothing in common:\*\* .*{len(one['results'])} benchmarks of another version", words)
