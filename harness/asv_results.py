@@ -23,7 +23,7 @@ from harness.judge.kinds import BYTES, DIVERGED, LEVEL, SECONDS, STEPS, Key, Kin
 from harness.judge.ratio_interval import Quartiles
 
 BENCHMARKS, MACHINE, FACTS = "benchmarks.json", "machine.json", "facts"
-PRESENT = "present-existing"  # of the latest run in the present environment, which no benchmark knows the commit of
+PRESENT = "present-existing"  # of each backend's latest run in the present environment, of whatever commit
 CONTENDER = "contender"
 KINDS = {"seconds": SECONDS, "bytes": BYTES, "steps": STEPS}
 BY_PREFIX = {"time_": "seconds", "peakmem_": "bytes", "mem_": "bytes"}  # where asv's own table does not tell
@@ -94,6 +94,11 @@ class Result:
     def measurements(self) -> dict[Key, Measurement]:
         """What a comparison takes: all that was not skipped."""
         return {key: entry.measurement for key, entry in self.entries.items() if not entry.skipped}
+
+    @property
+    def backends(self) -> set[str]:
+        """Those that a contender is named after: its first word."""
+        return {key.who.partition(" ")[0] for key in self.measurements}
 
 
 class Unreadable(NamedTuple):
@@ -266,9 +271,11 @@ def _facts(path: Path) -> dict[str, dict[str, str]] | Unreadable:
 
 
 def _of(one: Result, facts: Mapping[str, Mapping[str, Mapping[str, str]]], latest: bool) -> Mapping[str, Any]:
-    """The facts that belong to a result."""
+    """The facts that belong to a result; of the present environment's those of backends that it has numbers of."""
     own = facts.get(f"{one.commit[:8]}-{one.environment}")
-    return own if own is not None else facts.get(PRESENT, {}) if latest else {}
+    if own is not None or not latest:
+        return own or {}
+    return {who: told for who, told in facts.get(PRESENT, {}).items() if who in one.backends}
 
 
 def changed(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:

@@ -2,7 +2,8 @@
 
 One file for each commit and environment, ``facts/COMMIT-ENVIRONMENT.facts`` in asv's results: JSON, backend → facts.
 asv reads no file of that name. In the present environment asv tells a benchmark neither commit nor name: there the file
-is ``present-existing.facts``, and tells of the latest run.
+is ``present-existing.facts``, and tells of each backend what it was last run with, as asv keeps of each benchmark the
+numbers that came last: a run may be of some backends only.
 """
 
 import json
@@ -39,15 +40,34 @@ def _beside() -> Path | None:
 
 
 def note(backend: str, facts: Mapping[str, str], flags: Mapping[str, str]) -> None:
-    """Add what a worker told of itself; the file is replaced at once, never half written."""
+    """Add what a worker told of itself; the file is replaced at once, never half written.
+
+    One that was damaged elsewhere is begun anew: facts are no reason to lose a measurement.
+    """
     place = path()
     if place is None:
         return
     place.parent.mkdir(parents=True, exist_ok=True)
-    known = json.loads(place.read_text()) if place.exists() else {}
+    known = _known(place)
     versions = {name: version for name, version in registry.versions(registry.find(backend)).items() if version}
     here = {"machine": environment.machine(), "python": platform.python_version()}
     known[backend] = {**here, **versions, **facts, **flags}
     beside = place.with_suffix(f".{os.getpid()}")
     beside.write_text(json.dumps(known, indent=1, sort_keys=True))
     beside.replace(place)
+
+
+def _known(place: Path) -> dict[str, object]:
+    """What a file tells already; nothing where it is damaged, which is told."""
+    try:
+        told = json.loads(place.read_text())
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, RecursionError) as error:
+        why = f"{type(error).__name__}: {error}"
+    else:
+        if isinstance(told, dict) and all(isinstance(facts, dict) for facts in told.values()):
+            return told
+        why = "it does not hold facts by backend"
+    print(f"{place} is damaged ({why}): it is begun anew, with what is known now", file=sys.stderr)
+    return {}

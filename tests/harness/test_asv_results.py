@@ -190,6 +190,8 @@ def test_facts_belong_to_their_commit_and_environment(copied):
     assert "torch" not in found.found[0].facts
     told.rename(told.with_name("present-existing.facts"))
     assert ["torch" in one.facts for one in read(copied).found] == [False, True]  # that which was measured last
+    told.with_name("present-existing.facts").write_text(json.dumps({"torch": {"threads": 1}, "tensorflow": {}}))
+    assert "tensorflow" not in read(copied).found[-1].facts  # of a run at another commit: this one has no such numbers
     told.write_text("[1")
     assert [path for path, _ in read(copied).unreadable] == [told]
 

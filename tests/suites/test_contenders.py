@@ -80,6 +80,17 @@ def test_in_the_present_environment_facts_lie_where_asv_works(beside_asv, monkey
     assert told.strip() == str(beside_asv / sidecar.RESULTS / "facts" / "present-existing.facts")
 
 
+@pytest.mark.parametrize("left", ["", '{"numpy": {"a"', "[]", '{"jax": 1}', "\x00"])
+def test_a_damaged_file_of_facts_stops_no_measurement(beside_asv, left, capsys):
+    place = sidecar.path()
+    place.parent.mkdir()
+    place.write_text(left)
+    sidecar.note("torch", {"threads": "2"}, {})
+    sidecar.note("numpy", {"threads": "1"}, {})
+    assert {who: told["threads"] for who, told in json.loads(place.read_text()).items()} == {"torch": "2", "numpy": "1"}
+    assert capsys.readouterr().err.count(f"{place} is damaged") == 1
+
+
 def test_without_asv_nothing_is_written(beside_asv, monkeypatch):
     monkeypatch.delenv("ASV_CONF_DIR")
     assert sidecar.path() is None
