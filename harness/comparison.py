@@ -6,8 +6,8 @@ from pathlib import Path
 
 from harness import asv_results
 from harness.errors import InvalidInput, NothingMeasured, unknown
+from harness.judge import circumstances, measurements
 from harness.judge import compare as judge
-from harness.judge import measurements
 from harness.judge.compare import FAILS, WORKS, Compared, Comparison
 from harness.judge.kinds import BYTES, DIVERGED, LEVEL, SECONDS, STEPS, Key
 from harness.judge.speed import APART
@@ -88,9 +88,20 @@ def _differences(a: Side, b: Side) -> list[str]:
     words = " against ".join(", ".join(names) for names in machines)
     notes = [f"warning: two machines ({words}): the ratios compare these too"] if machines[0] != machines[1] else []
     notes += measurements.differences(*facts)
+    notes += _untold(a, b) if a.commit else []
     if not notes and a.commit == b.commit:
         notes.append("the same commit and environment on both sides")
     return notes
+
+
+def _untold(a: Side, b: Side) -> list[str]:
+    """Whose circumstances one of asv's results does not tell, and the other does."""
+    lacking = circumstances.untold(a.measured.measurements, b.measured.measurements, a.measured.facts, b.measured.facts)
+    return [
+        f"unknown: what {names} had at {one.name}: threads, BLAS, devices; only the other side tells"
+        for one, names in zip((a, b), lacking, strict=True)
+        if names
+    ]
 
 
 def _missing(compared: Compared, a: Side, b: Side) -> list[str]:

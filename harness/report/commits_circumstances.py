@@ -2,6 +2,8 @@
 
 import pandas as pd
 
+from harness.asv_results import Result
+from harness.judge import circumstances
 from harness.judge.kinds import DIVERGED
 from harness.report.material import Material, shown
 from harness.report.section import Column, Entry, Table
@@ -63,7 +65,19 @@ def sentences(material: Material) -> list[str]:
             if lost:
                 where = f"{listed(sorted(set(lost))[:4])}, commit {machine.newest[:8]}"
                 found.append(f"**{counted(len(lost), 'benchmark')} of asv's {words}:** {where}.")
+        found += [sentence for before, after, *_ in machine.changes for sentence in _untold(before, after)]
     return found
+
+
+def _untold(before: Result, after: Result) -> list[str]:
+    """Whose circumstances are known on one side of a comparison only."""
+    lacking = circumstances.untold(before.measurements, after.measurements, before.facts, after.facts)
+    return [
+        f"**Unknown what {names} had at {one.commit[:8]}** in {one.environment}, compared with {other.commit[:8]}: "
+        "threads, BLAS, devices."
+        for one, other, names in zip((before, after), (after, before), lacking, strict=True)
+        if names
+    ]
 
 
 def _lost(machine: Machine) -> list[tuple[str, Track, str, str]]:

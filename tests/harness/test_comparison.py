@@ -155,10 +155,16 @@ def test_a_file_brings_its_facts(copied, asv_run, gradgauge):
 def test_facts_of_one_side_only_are_no_other_machine(copied, asv_run, gradgauge):
     facts = copied / ".asv" / "results" / "facts" / "present-existing.facts"
     facts.parent.mkdir()
-    facts.write_text(json.dumps({"numpy": {"machine": "a processor, 2 cores"}}))
+    facts.write_text(json.dumps({"numpy": {"machine": "a processor, 2 cores", "threads": "2"}}))
     done = gradgauge("compare", "HEAD~1", "HEAD", cwd=copied)
     assert done.returncode == 0, done.err
     assert "two machines" not in done.err
+    (told,) = (line for line in done.err.splitlines() if line.startswith("unknown"))
+    older = asv_run.commits[0][:8]
+    assert told.startswith(f"unknown: what numpy had at {older}:existing") and "threads" in told
+    assert f"unknown: what numpy had at {older}:" in gradgauge("compare", "HEAD", "HEAD~1", cwd=copied).err
+    facts.unlink()
+    assert "unknown: what" not in gradgauge("compare", "HEAD~1", "HEAD", cwd=copied).err
 
 
 def test_results_that_cannot_be_read(copied, asv_run, gradgauge):

@@ -145,6 +145,13 @@ def test_what_changed_failed_and_cannot_be_read_is_told(folder, asv_run):
     assert str(folder) not in words
 
 
+def test_circumstances_that_only_the_newest_tells_are_unknown_before(folder, asv_run):
+    words = (folder / "report" / "report.md").read_text()
+    older, newest = (commit[:8] for commit in asv_run.commits)
+    assert f"**Unknown what torch had at {older}** in existing" in words
+    assert f"had at {newest}" not in words
+
+
 def test_facts_are_shown_and_escaped(page, folder):
     told = csv(folder, "asv-environment").set_index("fact")
     assert told.value["BLAS"] == "<MKL>"
