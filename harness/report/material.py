@@ -175,6 +175,7 @@ def read(runs: Sequence[Path], out: Path) -> Material:
     own: dict[Case, None] = {}
     found: dict[str, tuple[Record, str]] = {}
     unreadable: list[str] = []
+    empty: list[str] = []
     measured_by_asv = [folder for folder in runs if asv_results.is_results(folder) and not (folder / MARK).is_file()]
     for folder in (folder for folder in runs if folder not in measured_by_asv):
         try:
@@ -196,8 +197,7 @@ def read(runs: Sequence[Path], out: Path) -> Material:
         records, damaged = store.readable(found)
         found |= {key: (record, shown(folder)) for key, record in records.items()}
         unreadable += damaged
-        if not store.keys():
-            unreadable.append(f"{shown(folder)} holds no record")
+        empty += [] if store.keys() else [f"{shown(folder)} holds no record"]
     asv = tracked.read(measured_by_asv)
     if not found and not asv.results:
         where = ", ".join(str(run) for run in runs) or "no run"
@@ -212,7 +212,7 @@ def read(runs: Sequence[Path], out: Path) -> Material:
         studies,
         lines,
         tuple(sorted(own, key=lambda case: (case.name, to_json(case)))),
-        tuple(unreadable),
+        (*unreadable, *empty),
         shown(out),
         contenders([record.job for record in keyed.values()]),
         asv,

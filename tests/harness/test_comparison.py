@@ -280,6 +280,10 @@ def test_a_run_whose_mark_is_damaged_is_told_beside_others(runs, gradgauge, tmp_
     assert "run.json: Input data was truncated" in alone.err
     against = gradgauge("compare", runs / "b", tmp_path / "damaged")
     assert against.returncode == 3 and "run.json: Input data was truncated" in against.err
+    shutil.rmtree(tmp_path / "damaged" / "jobs")
+    shutil.copy(runs / "a" / "run.json", tmp_path / "damaged")
+    assert gradgauge("report", tmp_path / "damaged", runs / "b", "--out", tmp_path / "page").returncode == 0
+    assert f"{tmp_path / 'damaged'} holds no record" in (tmp_path / "page" / "unreadable.csv").read_text()
     typo = gradgauge("report", runs / "b", tmp_path / "typo", "--out", tmp_path / "page")
     assert typo.returncode == 2 and "is no run" in typo.err
 
