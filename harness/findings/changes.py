@@ -1,28 +1,26 @@
 """Weights that something other than the optimizer's steps has changed: at the start, from what they are said to be.
 
-Between two observations a norm changes by no more than the steps between them are long,
+By a step a norm changes by no more than the step is long,
 
-    |‖wₜ₊ₖ‖ − ‖wₜ‖| ≤ Σ ‖Δw‖
+    |‖wₜ₊₁‖ − ‖wₜ‖| ≤ ‖Δwₜ‖
 
-(the triangle inequality). Steps that nobody observed are taken to be at most ``FASTER`` times as long as those around
-them. And weights that are just drawn have a norm that is known: ‖w‖² is the sum of n independent squares, of relative
-variance 2/n for a normal distribution and less for the others here.
+(the triangle inequality). It is asked of steps that were observed one right after the other, all of them where every
+one is, else those that ``measure.between`` has looked at: across a step that nobody observed nothing is said. And
+weights that are just drawn have a norm that is known: ‖w‖² is the sum of n independent squares, of relative variance
+2/n for a normal distribution and less for the others here.
 """
 
-import itertools
 import math
 from typing import NamedTuple
 
 import numpy as np
 
 from harness.findings.seen import Seen
-from harness.health.weights import variance
+from harness.health.weights import reach, variance
 from harness.spec.architecture import Parameter, parameters
 from harness.spec.initialisations import Initialisation, Orthogonal, Zeros
 from harness.spec.problem import Network
 
-FASTER = 4.0  # unobserved steps over the longest observed around them: rates and gradients change within a few steps
-MATTERS = 0.05  # of a tensor's norm: a smaller change is no fault of weights, whoever made it
 DEVIATIONS = 6.0  # of a norm from what its distribution gives: by chance once in 10⁹ tensors
 ROUNDING = 1e-4  # of a norm: what float32 sums may lose, and no fault would aim at
 
@@ -31,7 +29,7 @@ class Change(NamedTuple):
     """A parameter that was changed."""
 
     parameter: str
-    step: int  # the first observed step that has it
+    step: int  # the first that has it
     before: float  # ‖w‖ as it would be
     after: float
     allowed: float  # how far ‖w‖ may have come
@@ -61,26 +59,24 @@ def changes(seen: Seen) -> list[Change]:
 
 
 def _later(seen: Seen, name: str) -> list[Change]:
-    norms, moves = seen.track("weight_norm", name), seen.track("update_norm", name)
+    return [*_of_steps(seen, name, ""), *_of_steps(seen, name, "_between")]
+
+
+def _of_steps(seen: Seen, name: str, where: str) -> list[Change]:
+    norms, moves = (seen.track(f"{quantity}{where}", name) for quantity in ("weight_norm", "update_norm"))
     own = [one for one in seen.task.parameters if one.rpartition(".")[0] == name.rpartition(".")[0]]
     found = []
-    for i, j in itertools.pairwise(range(len(norms))):
-        (begin, end), (before, after) = norms.steps[[i, j]], norms.values[[i, j]]
-        gap = int(end - begin)
-        around = moves.values[max(i - 4, 0) : j + 1]
-        if not (np.isfinite(after) and np.isfinite(around).all()):
+    for i in np.flatnonzero(np.diff(norms.steps) == 1):
+        before, moved, after = float(norms.values[i]), float(moves.values[i]), float(norms.values[i + 1])
+        if not np.isfinite([before, moved, after]).all():
             break
-        longest = float(moves.values[i]) + (gap - 1) * FASTER * float(around.max())
-        layer = max(_norm(seen, one, int(begin)) for one in own)  # of a bias, its weights' too
-        allowed = longest + MATTERS * float(before) + MATTERS / 10 * layer
+        layer = max(
+            float(seen.track(f"weight_norm{where}", one).values[i]) for one in own
+        )  # of a bias, its weights' too
+        allowed = reach(before, layer, moved)
         if abs(after - before) > allowed:
-            found.append(Change(name, int(end), float(before), float(after), allowed))
+            found.append(Change(name, int(norms.steps[i + 1]), before, after, allowed))
     return found
-
-
-def _norm(seen: Seen, name: str, step: int) -> float:
-    track = seen.track("weight_norm", name)
-    return float(track.values[track.steps == step][0])
 
 
 def _at_the_start(seen: Seen) -> list[Change]:

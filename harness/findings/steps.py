@@ -54,14 +54,15 @@ def _changed_rate(seen: Seen) -> Iterator[Finding]:
     jumps = np.stack([np.diff(lengths, axis=1), np.diff(per_gradient, axis=1)]).reshape(-1, len(steps) - 1)
     least = np.where((jumps > 0).all(axis=0), jumps.min(axis=0), 0.0)
     least = np.where((jumps < 0).all(axis=0), jumps.max(axis=0), least)
-    elsewhere = {change.step for change in changes(seen)}
+    changed = np.array([change.step for change in changes(seen)])
     for i in np.flatnonzero(np.abs(least) > TIMES):
         at = int(steps[i + 1])
         before = np.median(lengths[:, max(i - STAYS + 1, 0) : i + 1], axis=0)
         after = np.median(lengths[:, i + 1 : i + 1 + STAYS], axis=0)
         stayed = after - before.max() if least[i] > 0 else before.min() - after
         enough = i + 1 >= STAYS and len(after) == STAYS and seen.unlearned(at) > CONVERGED
-        if not enough or at in elsewhere or not (stayed > abs(least[i]) / 2).all():
+        elsewhere = ((changed > steps[i]) & (changed <= at)).any()
+        if not enough or elsewhere or not (stayed > abs(least[i]) / 2).all():
             continue
         up = least[i] > 0
         quantity = "ln ‖Δw‖, and ln ‖Δw‖/‖g‖, over those of the step observed before: the tensor that changes least"

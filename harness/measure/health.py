@@ -4,10 +4,11 @@ import itertools
 from typing import NamedTuple
 
 import numpy as np
+from msgspec.structs import replace
 
 from harness.backend import Floats, Integers, Steps, Trainer
 from harness.errors import InvalidInput
-from harness.measure import faults, heap
+from harness.measure import between, faults, heap
 from harness.measure.convergence import evaluated, evaluation_moments
 from harness.measure.curvature import Curvature
 from harness.measure.feedback import Feedback
@@ -32,10 +33,11 @@ def measure(run: Run, what: Health) -> Outcome:
     tensor's and each layer's under its name, norms and ``cosine`` of all tensors together under none; ``update_ratio``,
     ‖Δw‖/‖w‖; ``clip_bound``, 1 where the clip changed the gradient, else 0. At level standard, at the last step of
     each window, of each layer: ``mean``, ``spread``, ``zeros`` and ``saturated`` over all its batches, and how many
-    units are ``dead``: 0 for every sample and place of them; a window that is not full says nothing. At the evaluations
-    ``loss/PART`` and ``metric/PART``, and of layers with units how many are ``identical`` to another. At level full
-    those of ``measure.curvature``, and with the others of a window ``histogram``: the share of each layer's outputs in
-    each bin of ``harness.observation``.
+    units are ``dead``: 0 for every sample and place of them; a window that is not full says nothing. Of each step of
+    the gaps that ``measure.between`` looks into, each tensor's ``weight_norm_between`` and ``update_norm_between``. At
+    the evaluations ``loss/PART`` and ``metric/PART``, and of layers with units how many are ``identical`` to another.
+    At level full those of ``measure.curvature``, and with the others of a window ``histogram``: the share of each
+    layer's outputs in each bin of ``harness.observation``.
     """
     layout = Layout(run.task, what.level)
     refuse(what, run.task, run.cell.recipe, len(run.order))
@@ -48,6 +50,10 @@ def measure(run: Run, what: Health) -> Outcome:
         found += of_tensors(gone.at, gone.seen, layout, run)
         if layout.layers:
             found += of_layers(gone.at, gone.seen, layout, what.window, run.order.shape[1])
+        unlikely = between.unlikely(gone.at, gone.seen, layout)
+    if unlikely:
+        again = _trained(run, replace(what, level="standard"), layout, unlikely, max(unlikely))
+        found += between.of_steps(again.at, again.seen, unlikely, layout)
     return Outcome(found, gone.diverged)
 
 
@@ -71,8 +77,10 @@ class Gone(NamedTuple):
     diverged: int | None
 
 
-def _trained(run: Run, what: Health, layout: Layout, also: frozenset[int] = frozenset()) -> Gone:
-    """From the start to the end; ``also`` are steps to observe beside every n-th."""
+def _trained(
+    run: Run, what: Health, layout: Layout, also: frozenset[int] = frozenset(), last: int | None = None
+) -> Gone:
+    """From the start to the end, or past the ``last`` step to see; ``also`` are observed beside every n-th."""
     trainer = run.trainer()
     curvature = Curvature(run, trainer) if what.level == "full" else None
     observing = Observing(trainer, what, also, curvature)
@@ -85,7 +93,7 @@ def _trained(run: Run, what: Health, layout: Layout, also: frozenset[int] = froz
         over = feedback.stopped is not None or not np.isfinite(blocks[-1].loss).all()
         if end in moments or over:
             found += looked_at(run, trainer, feedback.stopped or end, layout)
-        if over:
+        if over or (last is not None and end > last):
             break
     losses, penalties = (np.concatenate([block[i] for block in blocks]) for i in (0, 1))
     found.append(series("loss", losses, np.arange(len(losses))))
@@ -94,10 +102,10 @@ def _trained(run: Run, what: Health, layout: Layout, also: frozenset[int] = froz
     if feedback.stopped is not None:
         found.append(series("stopped", [feedback.stopped], [feedback.stopped]))
     diverged = first_not_finite(losses)
-    last = len(run.order) if diverged is None else diverged
-    at, seen = observing.until(last)
+    until = len(run.order) if diverged is None else diverged
+    at, seen = observing.until(until)
     if curvature is not None:
-        found += curvature.until(last)
+        found += curvature.until(until)
     return Gone(found, at, seen, diverged)
 
 

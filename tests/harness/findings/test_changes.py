@@ -1,9 +1,12 @@
 """Weights that no step made: found to the step, and never where only steps were made."""
 
+import dataclasses
+
 import pytest
 from msgspec.structs import replace
 
 from harness.findings.changes import changes
+from harness.findings.diagnose import diagnose
 from harness.findings.seen import Seen
 from harness.problems.catalogue import CATALOGUE
 from harness.spec.activations import Relu
@@ -18,6 +21,8 @@ from harness.spec.recipe import Recipe
 HE = Scaled(scheme="he", distribution="normal")
 NET = Network(DataSet("digits"), (Dense(32), Relu(), Dense(32), Relu(), Dense(10)), CrossEntropy(), HE)
 
+WIDE = replace(NET, model=(Dense(64), Relu(), Dense(64), Relu(), Dense(10)))
+
 
 def found(record):
     return [(change.parameter, change.step) for change in changes(Seen(record))]
@@ -27,7 +32,7 @@ def found(record):
 @pytest.mark.parametrize("factor", [0.5, 2.0])
 def test_a_scaled_weight_is_found_at_the_first_step_that_shows_it(observe, step, factor):
     record = observe(NET, Recipe(Adam(0.001)), 80, faults=(Scale(step, "dense2.weight", factor),))
-    assert found(record) == [("dense2.weight", -(-step // 4) * 4)]
+    assert found(record) == [("dense2.weight", step)]
     (change,) = changes(Seen(record))
     assert change.ratio == pytest.approx(factor, rel=0.1)
 
@@ -43,6 +48,28 @@ def test_no_optimizer_makes_a_change_that_steps_do_not(observe, kind):
     """Each at a rate that is too high for comfort."""
     optimizer = kind() if kind.spelling() == "lbfgs" else replace(kind(), lr=10 * kind().lr)
     assert found(observe(NET, Recipe(optimizer), 120)) == []
+
+
+@pytest.mark.parametrize("every", [3, 7])
+def test_steps_that_nobody_observed_may_be_as_long_as_they_like(observe, every):
+    """At a rate of 3 the weights grow a hundredfold within a few steps, and by nothing else than those steps."""
+    record = observe(WIDE, Recipe(SGD(3.0)), 60, every=every)
+    looked = [series for series in set(record.table["series"]) if series.endswith("_between")]
+    assert sorted(looked) == ["update_norm_between", "weight_norm_between"]
+    assert found(record) == []
+    assert "step_too_large" in {finding.kind for finding in diagnose(record).findings}
+
+
+def test_a_change_is_found_where_steps_alone_take_weights_far_too(observe):
+    record = observe(WIDE, Recipe(SGD(3.0)), 60, every=7, faults=(Scale(45, "dense3.weight", 0.5),))
+    assert found(record) == [("dense3.weight", 45)]
+
+
+def test_across_a_gap_that_was_not_looked_into_nothing_is_said(observe):
+    record = observe(NET, Recipe(Adam(0.001)), 40, faults=(Scale(21, "dense2.weight", 2.0),))
+    assert found(record) == [("dense2.weight", 21)]
+    table = record.table[~record.table["series"].str.endswith("_between")]
+    assert found(dataclasses.replace(record, table=table)) == []
 
 
 @pytest.mark.parametrize(
