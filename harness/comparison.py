@@ -1,7 +1,7 @@
 """``gradgauge compare A B``: the numbers, and what must be said beside them."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness import asv_results
@@ -9,9 +9,10 @@ from harness.errors import InvalidInput, NothingMeasured, unknown
 from harness.judge import circumstances, measurements
 from harness.judge import compare as judge
 from harness.judge.compare import FAILS, WORKS, Compared, Comparison
-from harness.judge.kinds import BYTES, DIVERGED, LEVEL, SECONDS, STEPS, Key
+from harness.judge.kinds import BYTES, DIVERGED, LEVEL, SECONDS, STEPS, Key, Measurement
 from harness.judge.speed import APART
 from harness.sides import Side, side
+from harness.store import Store
 
 KINDS = (SECONDS, BYTES, STEPS, LEVEL, DIVERGED)
 # What --fail-on takes: a verdict's words, or one of these.
@@ -51,10 +52,12 @@ def compare(a: str, b: str, folder: Path, margin: float) -> Outcome:
         {key: found for key, found in s.measured.measurements.items() if key.measure not in changed}
         for s in (one, other)
     )
-    compared = judge.compare(before, after, margin)
+    hosts = _hosts(one), _hosts(other)
+    apart = bool(hosts[0] and hosts[1] and hosts[0] != hosts[1])
+    compared = judge.compare(before, _elsewhere(after, hosts[1]) if apart else after, margin)
     notes = list(dict.fromkeys((*one.unreadable, *other.unreadable)))
     notes += [f"not compared, the benchmark itself changed: {', '.join(changed)}"] if changed else []
-    notes += _missing(compared, one, other) + _differences(one, other)
+    notes += _missing(compared, one, other) + _differences(one, other, hosts if apart else ("", ""))
     if not compared.comparisons:
         raise NothingMeasured("; ".join((f"{one.name} and {other.name} have nothing in common", *notes)))
     if any(one.apart for one in compared.comparisons):
@@ -78,13 +81,25 @@ def known(words: Sequence[str]) -> tuple[str, ...]:
     return tuple(words)
 
 
-def _differences(a: Side, b: Side) -> list[str]:
+def _hosts(one: Side) -> str:
+    """The hosts that a run was measured on; empty where records of an older gradgauge do not tell, and of asv's."""
+    return "" if one.commit else ", ".join(sorted(Store.open(Path(one.name)).told("host")))
+
+
+def _elsewhere(found: Mapping[Key, Measurement], hosts: str) -> dict[Key, Measurement]:
+    """Measurements whose paces are of other cores than those of the other side, be these of the same kind."""
+    return {key: replace(one, pace=f"{one.pace} on {hosts}") if one.pace else one for key, one in found.items()}
+
+
+def _differences(a: Side, b: Side, hosts: tuple[str, str]) -> list[str]:
     """How the circumstances differ; a machine's difference is a warning."""
     facts = a.measured.facts, b.measured.facts
     both = [
         who for who in facts[0] if all("machine" in one.get(who, {}) for one in facts)
     ]  # one may tell of itself alone
     machines = [sorted({one[who]["machine"] for who in both}) for one in facts]
+    if machines[0] == machines[1]:  # of one kind
+        machines = [[name] for name in hosts]
     words = " against ".join(", ".join(names) for names in machines)
     notes = [f"warning: two machines ({words}): the ratios compare these too"] if machines[0] != machines[1] else []
     notes += measurements.differences(*facts)

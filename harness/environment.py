@@ -136,6 +136,11 @@ def machine() -> str:
     return f"{name}, {cores()} cores"
 
 
+def host() -> str:
+    """The name of this machine among others of its kind; empty where the system gives it none."""
+    return platform.node()
+
+
 def cores() -> int:
     """The cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

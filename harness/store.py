@@ -191,6 +191,15 @@ class Store:
         for job_key in sorted(self.keys()):
             yield self.read(job_key)
 
+    def told(self, fact: str) -> set[str]:
+        """What the records that can be read tell under a fact's name; their tables are not read."""
+        found = set()
+        for job_key in self.keys():
+            path = self._path(job_key)
+            with suppress(InvalidInput), _reading_record(path):
+                found.add(_head(pq.read_schema(path)).facts.get(fact))
+        return {text for text in found if text is not None}
+
     def readable(self, skipped: Collection[str] = ()) -> tuple[dict[str, Record], list[str]]:
         """By key all records that can be read, but for skipped keys; and of the others what is wrong with them."""
         found, unreadable = {}, []

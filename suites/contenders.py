@@ -126,6 +126,6 @@ def ask(job: Job, what: str) -> Reply:
 
 def note(job: Job, facts: Mapping[str, str]) -> None:
     """Keep what a worker told when it answered, beside asv's results."""
-    here = {name: value for name, value in facts.items() if name != "session"}
+    here = {name: value for name, value in facts.items() if name not in ("session", "host")}  # asv names its machines
     additional = registry.additional(registry.find(job.cell.backend), DEVICE)
     sidecar.note(job.cell.backend, {**additional, **here}, job.environment.flags)

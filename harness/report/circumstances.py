@@ -112,14 +112,16 @@ def _facts(contender: Contender, records: Sequence[Record]) -> dict[tuple[int, s
     said: dict[str, set[str]] = {}
     for record in records:
         for name, value in record.facts.items():
-            if name != "session":
+            if name not in ("session", "host"):
                 said.setdefault(name, set()).add(value)
+    hosts = sorted({record.facts["host"] for record in records if "host" in record.facts})
     data = {problem_name(r.job.cell.problem): r.job.environment.data for r in records}
     return {
         (0, "backend"): contender.title,
         (1, "Python"): environment.python,
         **{(2, name): version for name, version in environment.packages.items()},
         (3, "machine"): environment.machine,
+        **({(3, "host"): ", ".join(hosts)} if hosts else {}),
         (4, "threads asked for"): str(environment.threads),
         (5, "variables"): _pairs(environment.flags),
         **{(6, f"it says: {name}"): ", ".join(sorted(values)) for name, values in said.items()},

@@ -2,16 +2,23 @@
 
 import contextlib
 import json
+import platform
 import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from harness import cli, tables
+from harness import cli, comparison, tables
+from harness.judge.kinds import SECONDS, Key, Measurement
+from harness.judge.measurements import Measured
+from harness.sides import Side
+from harness.store import Store
 
 STEP = "tiny.Step.time_step"
 
@@ -241,6 +248,35 @@ def test_the_same_run_twice_is_equal(runs, gradgauge):
     assert {row["verdict"] for row in found["compare"] if "loss" in row["measure"]} == {"equal"}
     assert {row["who"] for row in found["compare"]} == {"numpy"}
     assert "the same commit and environment on both sides" in found["notes"]
+
+
+def test_two_hosts_of_one_kind_are_two_machines(runs, gradgauge, tmp_path):
+    """And where a record does not tell its host, as those of before do not, nothing is said of it."""
+    for name in ("here", "there", ""):
+        shutil.copytree(runs / "a", tmp_path / (name or "before"))
+        with Store.create(tmp_path / (name or "before"), {}) as store:
+            for record in store.records():
+                others = {fact: text for fact, text in record.facts.items() if fact != "host"}
+                store.write(replace(record, facts={**others, "host": name} if name else others))
+    done = gradgauge("compare", "here", "there", cwd=tmp_path)
+    assert done.returncode == 0, done.err
+    assert "warning: two machines (here against there)" in done.err
+    assert "the same commit" not in done.err
+    for other in ("here", "before"):
+        assert "warning" not in gradgauge("compare", "here", other, cwd=tmp_path).err
+    assert Store.open(runs / "a").told("host") == {platform.node()} - {""}
+
+
+def test_paces_of_two_hosts_are_not_comparable(monkeypatch):
+    """The same cores by name: three processes a side, over their paces on one host, but not over those of two."""
+    key = Key("numpy", "rosenbrock", "step time")
+    timed = Measurement(SECONDS, dict(enumerate([1.0] * 8)), processes=(1.0, 1.0, 1.0), pace="a pace")
+    sides = {name: Side(name, Measured({key: timed}, {})) for name in ("a", "b")}
+    monkeypatch.setattr(comparison, "side", lambda asked, _: sides[asked])
+    for hosts, how in (({"a": "here", "b": "here"}, "processes"), ({"a": "here", "b": "there"}, "not paired")):
+        monkeypatch.setattr(comparison, "_hosts", lambda one, hosts=hosts: hosts[one.name])
+        (found,) = comparison.compare("a", "b", Path(), 0.025).compared.comparisons
+        assert how in found.how
 
 
 def test_runs_of_other_recipes_have_nothing_in_common(runs, gradgauge):
