@@ -28,6 +28,8 @@ def _over_fitting(seen: Seen) -> Iterator[Finding]:
     if len(validation) < 3 or not np.isfinite(validation.values).all():
         return
     each = seen.constant_of_all
+    if each <= 0:  # a constant answers all: there is nothing to fit too well
+        return
     best = int(np.argmin(validation.values))
     gap = float(validation.values[-1] - training.values[-1]) / each
     rose = float(validation.values[-1] / validation.values[best])

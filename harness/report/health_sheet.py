@@ -40,10 +40,12 @@ class Colours:
             far = max(float(np.abs(finite).max(initial=0.0)), 0.5)
             return -far, far
         low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
-        return (low, high) if high - low > 1e-9 else (low - 0.5, high + 0.5)
+        middle, half = (low + high) / 2, max((high - low) / 2, LEAST)
+        return middle - half, middle + half
 
 
 DECADES, AGAINST, SHARE = Colours("viridis"), Colours("coolwarm", diverging=True), Colours("cividis", shares=True)
+LEAST = 0.25  # decades to either side of the middle: over less, what is all but constant would be drawn as stripes
 
 
 @dataclass(frozen=True)

@@ -292,7 +292,9 @@ def _troubles(material: Material) -> Statement:
     if sentences:
         return Statement("What went wrong", "", sentences, "bad")
     nothing = (
-        f"**Nothing:** all {counted(len(material.records), 'job')} ended well." if material.records else "Nothing."
+        f"**No job failed:** all {counted(len(material.records), 'job')} ended well."
+        if material.records
+        else "Nothing."
     )
     return Statement("What went wrong", "", [nothing], "good")
 

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 from msgspec.structs import replace
 
@@ -11,7 +12,7 @@ from harness.spec.activations import Relu, Sigmoid, Tanh
 from harness.spec.fault import Rate, Scale, Shift, Tie
 from harness.spec.initialisations import Scaled, SmallNormal, Zeros
 from harness.spec.layers import Dense
-from harness.spec.losses import CrossEntropy
+from harness.spec.losses import CrossEntropy, MeanSquaredError
 from harness.spec.optimizers import SGD, Adam, Momentum
 from harness.spec.problem import DataSet, Network
 from harness.spec.recipe import L2, GlobalNorm, Recipe
@@ -68,6 +69,16 @@ def test_over_fitting_is_found(observe):
     kind, layer, step = first(observe(replace(NET, data=replace(DIGITS, training=60)), GOOD, 300))
     assert (kind, layer) == ("over_fitting", "")
     assert 0 < step < 300
+
+
+@pytest.mark.parametrize("loss", [CrossEntropy(), MeanSquaredError()], ids=["labels", "targets"])
+def test_targets_that_never_change_are_no_crash(observe, loss, tmp_path):
+    """A constant answers all of them: there is no loss to hold anything against."""
+    y = np.zeros(300, np.int64) if isinstance(loss, CrossEntropy) else np.full(300, 3.0)
+    np.savez(tmp_path / "own.npz", x=np.random.default_rng(0).normal(size=(300, 5)), y=y)
+    outputs = 2 if isinstance(loss, CrossEntropy) else 1
+    problem = Network(DataSet(str(tmp_path / "own.npz")), (Dense(8), Relu(), Dense(outputs)), loss, HE)
+    assert first(observe(problem, GOOD)) is None
 
 
 def test_a_clip_that_never_binds_is_a_note(observe):
