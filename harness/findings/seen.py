@@ -111,9 +111,11 @@ class Seen:
 
     @cached_property
     def factors(self) -> Floats:
-        """The schedule's factor at each step."""
+        """The schedule's factor at each step, and a plateau's as its cuts were made."""
         total = tasks.total_steps(self.task.samples, self.cell.budget)
-        return np.asarray(factors(self.cell.recipe.schedule, total)[: self.steps], dtype=np.float64)
+        cuts = self.track("plateau_factor")
+        cut = np.concatenate([np.ones(1), cuts.values])[np.searchsorted(cuts.steps, np.arange(self.steps), "right")]
+        return np.asarray(factors(self.cell.recipe.schedule, total)[: self.steps] * cut, dtype=np.float64)
 
     @cached_property
     def expected(self) -> Expected | None:

@@ -41,6 +41,7 @@ class Feedback:
         self.stop = None if isinstance(stop, ToTheEnd) else Stop(stop)
         self.rules = [rule for rule in (self.plateau, self.stop) if rule is not None]
         self.stopped: int | None = None  # updates made when it ended before its budget
+        self.cuts: list[tuple[int, float]] = []  # the first step after each, and the plateau's factor from then on
 
     def train(self, begin: int, end: int) -> Steps:
         """Steps ``begin`` … ``end`` − 1 of the run, or as far as it goes."""
@@ -60,6 +61,7 @@ class Feedback:
         found = self.trainer.evaluate(self.part)
         if self.plateau in due and self.plateau is not None and self.plateau.cuts(found.loss):
             self.trainer.rescale(self.plateau.scale)
+            self.cuts.append((step, self.plateau.scale))
         if self.stop in due and self.stop is not None and self.stop.ends(found):
             self.stopped = step
 

@@ -29,7 +29,8 @@ ADDING_UP = ("gradient_norm", "clipped_norm", "update_norm", "weight_norm")  # o
 def measure(run: Run, what: Health) -> Outcome:
     """Train to the budget's end, to where its rule stops, or to the first loss that is not finite, observing.
 
-    Series ``loss`` and ``penalty`` of every step; of observed ones the quantities of ``harness.observation``, each
+    Series ``loss`` and ``penalty`` of every step; ``plateau_factor`` at each step from which a plateau has the rate cut
+    to so much of lr; of observed ones the quantities of ``harness.observation``, each
     tensor's and each layer's under its name, norms and ``cosine`` of all tensors together under none; ``update_ratio``,
     ‖Δw‖/‖w‖; ``clip_bound``, 1 where the clip changed the gradient, else 0. At level standard, at the last step of
     each window, of each layer: ``mean``, ``spread``, ``zeros`` and ``saturated`` over all its batches, and how many
@@ -102,6 +103,10 @@ def _trained(
     if feedback.stopped is not None:
         found.append(series("stopped", [feedback.stopped], [feedback.stopped]))
     diverged = first_not_finite(losses)
+    if feedback.cuts:
+        found.append(
+            series("plateau_factor", [scale for _, scale in feedback.cuts], [step for step, _ in feedback.cuts])
+        )
     until = len(run.order) if diverged is None else diverged
     at, seen = observing.until(until)
     if curvature is not None:

@@ -1,5 +1,6 @@
 """One planted fault at a time, and what is said of it first; healthy runs, of which nothing is said."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from harness.findings.diagnose import diagnose
+from harness.findings.seen import Seen
 from harness.problems.catalogue import CATALOGUE
 from harness.spec.activations import Relu, Sigmoid, Tanh
 from harness.spec.fault import Rate, Scale, Shift, Tie
@@ -16,6 +18,7 @@ from harness.spec.losses import CrossEntropy, MeanSquaredError
 from harness.spec.optimizers import SGD, Adam, Momentum
 from harness.spec.problem import DataSet, Network
 from harness.spec.recipe import L2, GlobalNorm, Recipe
+from harness.spec.schedules import Plateau
 
 HE = Scaled(scheme="he", distribution="normal")
 DIGITS = DataSet("digits")
@@ -56,6 +59,16 @@ def first(record):
 )
 def test_what_was_planted_is_said_first(observe, problem, recipe, faults, expected):
     assert first(observe(problem, recipe, faults=faults)) == expected
+
+
+def test_what_a_plateau_cuts_is_no_change_of_the_rate(observe):
+    """With a threshold that no loss reaches, the second evaluation cuts, down to the floor."""
+    record = observe(NET, replace(GOOD, schedule=Plateau(0.01, patience=1, every=50, threshold=0.99, floor=0.01)))
+    assert Seen(record).track("plateau_factor").steps.tolist() == [100]
+    assert Seen(record).factors.tolist() == [1.0] * 100 + [0.01] * 100
+    assert first(record) is None
+    unknown = dataclasses.replace(record, table=record.table[record.table["series"] != "plateau_factor"])
+    assert first(unknown) == ("step_too_small", "", 100)
 
 
 def test_tied_units_are_found(observe):

@@ -86,7 +86,9 @@ def test_a_plateau_halves_a_real_rate():
     stuck = replace(recipe, schedule=Plateau(patience=1, every=2, threshold=0.99))
     run = opened("random-gradients", stuck, Budget(steps=6, batch="full"))
     trainer = run.trainer()
-    Feedback(run, trainer).train(0, 6)
+    feedback = Feedback(run, trainer)
+    feedback.train(0, 6)
+    assert feedback.cuts == [(4, 0.5), (6, 0.25)]
     moved, whole = (t.parameters()["bias"] - run.start["bias"] for t in (trainer, trainers[1]))
     # Two steps at lr, evaluated for the first time; two more at lr, then a cut: two at lr/2. 5 of 6.
     np.testing.assert_allclose(moved, whole * 5 / 6, rtol=1e-12)
