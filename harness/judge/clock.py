@@ -8,6 +8,7 @@ import numpy as np
 from harness.clock import Machine, Noise, Sleeps
 from harness.judge import power
 from harness.measure.clock import PHASES
+from harness.measure.speed import WARMING
 from harness.spec.job import Speed
 
 Trust = Literal["left out", "trusted", "with care", "not trusted"]
@@ -20,7 +21,7 @@ COARSE = 1e-3  # of a block: steps of the clock that could be seen in a ratio
 CARE, LIE = 0.1, 0.25  # of a phase's time that was still to be done when the clock stopped
 DOUBLE = (1.4, 3.0)  # times as long for twice as many steps: the room is for caches and noise, 1 would be a lie
 STOLEN, BUSY = 0.01, 0.1  # of all cores
-PATIENCE = 10.0  # seconds that a comparison may take
+PATIENCE = 10.0  # seconds that the blocks of a comparison may take
 ASYNCHRONOUS = 0.5  # of the fenced time: a clock without a fence sees less than that
 
 
@@ -90,12 +91,13 @@ def _noise(noise: Noise) -> Finding:
     half = len(every) // 2
     drift = float(np.median(every[half:]) / np.median(every[:half])) - 1
     needed = power.blocks_needed(power.spread(ratios))
-    seconds = 2 * needed * block
+    seconds = 2 * needed * block * (1 + 1 / WARMING)
     measured = (
         f"blocks vary by {every.std() / every.mean():.1%}, ratios of neighbours by {power.spread(ratios):.1%}; "
         f"second half {drift:+.1%}"
     )
-    says = f"{power.DIFFERENCE:.0%} shows in {needed} blocks a side: {seconds:.1f} s ({power.POWER:.0%} of the time)"
+    takes = f"{seconds:.1f} s with warming up, without starting processes"
+    says = f"{power.DIFFERENCE:.0%} shows in {needed} blocks a side: {takes} ({power.POWER:.0%} of the time)"
     return Finding("noise", measured, "with care" if seconds > PATIENCE else "trusted", says)
 
 
