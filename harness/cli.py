@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
-from harness import asv_results, comparison, diagnosis, estimate, listing, running, studies, tables, treatment
+from harness import asv_results, comparison, diagnosis, estimate, listing, registry, running, studies, tables, treatment
 from harness import doctor as doctors
 from harness import replay as replays
 from harness.diagnosis import Diagnosed
@@ -284,7 +284,10 @@ def report(
     out_: Annotated[Path | None, typer.Option("--out", help=REPORT_HELP)] = None,
 ) -> None:
     """The offline page, Markdown and CSV, from runs and from asv's results."""
-    _write_report(runs, out_ or (Path(".") if asv_results.is_results(runs[0]) else runs[0]))
+    places: dict[Path, Path] = {}
+    for path in runs:  # what is given twice would be compared with itself
+        places.setdefault(path.resolve(), path)
+    _write_report(list(places.values()), out_ or (Path(".") if asv_results.is_results(runs[0]) else runs[0]))
 
 
 @app.command()
@@ -392,6 +395,7 @@ def _pythons(values: list[str] | None) -> dict[str, str]:
         backend, equals, path = text.partition("=")
         if not equals:
             raise InvalidInput(f"--python {text}: write BACKEND=PATH")
+        registry.find(backend)
         where = shutil.which(path)
         if where is None:
             raise InvalidInput(f"--python {text}: there is no interpreter at {path}")

@@ -13,6 +13,8 @@ from harness.judge.measurements import Measured
 from harness.problems import catalogue
 from harness.store import MARK, Store
 
+SHORTEST = 4  # characters of a commit's hash, as git has it
+
 
 @dataclass(frozen=True)
 class Side:
@@ -72,9 +74,12 @@ def choose(results: Results, asked: str) -> Result:
     Of environment and machine a part of the name will do, where it is of one result only.
     """
     name, environment, machine = (*asked.split(":", 2), "", "")[:3]
-    commits = sorted({one.commit for one in results.found if name and one.commit.startswith(name)})
+    short = len(name) < SHORTEST
+    commits = sorted({one.commit for one in results.found if not short and one.commit.startswith(name)})
     if not commits and (full := _revision(name)) is not None:
-        commits, name = [full], full
+        commits, name, short = [full], full, False
+    if short:
+        raise InvalidInput(f"{asked} is no run, no file, and too short for a commit: give {SHORTEST} characters")
     if len(commits) > 1:
         raise InvalidInput(f"{asked}: several commits begin so: {', '.join(commit[:12] for commit in commits)}")
     candidates = [one for one in results.found if one.commit in commits]

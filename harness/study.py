@@ -73,16 +73,29 @@ def overridden(study: Study, **changes: Any) -> Study:
         raise InvalidInput("give either --steps or --epochs")
     if "steps" in given or "epochs" in given:
         given = {"steps": None, "epochs": None, **given}
-    grids = tuple(_overridden(grid, given) for grid in study.grids)
+    grids = tuple(made for grid in study.grids for made in _overridden(grid, given))
+    if not grids:
+        raise InvalidInput(f"{study.name} measures no mode of {', '.join(given['backends'])}: add --mode default")
     return msgspec.structs.replace(study, grids=grids)
 
 
-def _overridden(grid: Grid, given: dict[str, Any]) -> Grid:
-    """A grid with its selections replaced; what is compared with the reference keeps the reference."""
+def _overridden(grid: Grid, given: dict[str, Any]) -> list[Grid]:
+    """A grid with its selections replaced; what is compared with the reference keeps the reference.
+
+    Modes that the grid names are of its own backends: others are left out of it, and of each the modes that it lacks.
+    """
     if isinstance(grid.measure, Agreement) and "backends" in given:
         others = () if grid.measure.ulp else given["backends"]
         given = {**given, "backends": tuple(dict.fromkeys(("reference", *others)))}
-    return msgspec.structs.replace(grid, **given)
+    modes = selectors.names(grid.modes)
+    if "backends" not in given or "modes" in given or modes == ["default"]:
+        return [msgspec.structs.replace(grid, **given)]
+    found, own = [], selectors.names(grid.backends)
+    for backend in selectors.names(given["backends"]):
+        has = tuple(mode for mode in modes if mode in ("default", *registry.find(backend).modes))
+        if has and (not own or backend in own):
+            found.append(msgspec.structs.replace(grid, **{**given, "backends": (backend,), "modes": has}))
+    return found
 
 
 @dataclass(frozen=True)

@@ -60,6 +60,8 @@ BAD = [
     (("run", "--python", "torch"), "write BACKEND=PATH"),
     (("run", "--python", "numpy=/bin/echo"), "this is no Python interpreter with gradgauge"),
     (("doctor", "--python", "numpy=/bin/true"), "this is no Python interpreter with gradgauge"),
+    (("doctor", "--python", f"nump={sys.executable}"), "unknown backend 'nump': did you mean 'numpy'"),
+    (("doctor", "--clock", "--python", f"nump={sys.executable}"), "unknown backend 'nump': did you mean 'numpy'"),
     (("run", *QUICK, "--out", "/proc/foo"), "cannot write to /proc/foo"),
     (("run", *QUICK, "--out", f"{__file__}/run"), "cannot write to"),
     (("run", "--python", f"pytorch={sys.executable}"), "unknown backend 'pytorch'"),

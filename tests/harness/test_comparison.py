@@ -119,6 +119,14 @@ def test_intervals_are_counted_in_english(intervals, says):
     assert tables.corrected(intervals) == f"B/A; {says}"
 
 
+def test_a_commit_needs_four_characters_or_a_whole_name(copied, asv_run, gradgauge):
+    first = asv_run.commits[0]
+    assert gradgauge("compare", first[:4], "HEAD", cwd=copied).returncode == 0
+    assert gradgauge("compare", first[:3], "HEAD", cwd=copied).returncode == 2
+    subprocess.run(["git", "branch", "x", first], cwd=copied, check=True)
+    assert gradgauge("compare", "x", "HEAD", cwd=copied).returncode == 0
+
+
 def test_a_benchmark_that_changed_is_not_compared(copied, asv_run, gradgauge):
     change(results_of(copied, asv_run.commits[1]), version=lambda _: "another")
     done = gradgauge("compare", "HEAD~1", "HEAD", "--format", "json", cwd=copied)
@@ -207,6 +215,8 @@ def test_nothing_in_common_is_exit_code_3(copied, asv_run, gradgauge):
 
 BAD = [
     (("nothing", "HEAD"), "nothing is no run, no file and no result in .asv/results; there are: "),
+    (("0", "HEAD"), "0 is no run, no file, and too short for a commit: give 4 characters"),
+    (("HEAD", ":existing"), ":existing is no run, no file, and too short for a commit"),
     (("HEAD", "HEAD:elsewhere"), "HEAD:elsewhere is no run, no file and no result"),
     ((".asv/results", "HEAD"), "is no run: it has no run.json. Of asv's results name one"),
     (("suite", "HEAD"), "is no run: it has no run.json. Runs are made by"),
@@ -303,6 +313,13 @@ def test_a_damaged_record_is_told_and_the_others_are_compared(runs, gradgauge, t
         nothing = gradgauge(*line)
         assert nothing.returncode == 3, nothing.err
         assert f"cannot use {every[0]}: " in nothing.err
+
+
+def test_a_report_takes_what_is_given_twice_once(runs, gradgauge, tmp_path, monkeypatch):
+    taken = []
+    monkeypatch.setattr("harness.report.write", lambda runs, folder: taken.append((runs, folder)) or folder)
+    assert gradgauge("report", "b", "a", f"{runs}/b", "./a", cwd=runs).returncode == 0
+    assert taken == [([Path("b"), Path("a")], Path("b"))]
 
 
 def test_a_run_whose_mark_is_damaged_is_told_beside_others(runs, gradgauge, tmp_path):

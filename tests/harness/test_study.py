@@ -16,6 +16,36 @@ from harness.studies import SEQUENCES, STUDIES, VARIANTS, agreement, quickstart
 from harness.study import Grid, Study, cells, find_case, overridden, select
 
 
+@pytest.mark.parametrize(
+    ("backends", "modes"),
+    [
+        (("numpy",), {("numpy", "default")}),
+        (("numpy,jax",), {("numpy", "default"), ("jax", "default")}),
+        (("torch",), {("torch", mode) for mode in ("default", "single", "foreach", "fused", "compile")}),
+        (("tensorflow", "jax"), {("tensorflow", mode) for mode in ("default", "eager", "xla")} | {("jax", "default")}),
+    ],
+)
+def test_modes_that_a_study_names_are_left_out_for_backends_that_it_does_not_name_them_for(backends, modes):
+    chosen = overridden(STUDIES["updates"], backends=backends)
+    assert {(cell.backend, cell.mode) for grid in chosen.grids for cell in cells(grid)} == modes
+
+
+def test_modes_that_the_user_names_are_not_left_out():
+    chosen = overridden(STUDIES["updates"], backends=("numpy",), modes=("single",))
+    with pytest.raises(InvalidInput, match="unknown mode of numpy 'single'"):
+        cells(chosen.grids[0])
+
+
+def test_of_modes_for_all_a_backend_takes_those_that_it_has():
+    """And where it has none, nothing is left to run."""
+    grid = Grid(Speed(), ("rosenbrock",), modes=("eager", "xla", "single"))
+    both = overridden(Study("mine", "", (grid,)), backends=("numpy", "tensorflow"))
+    found = [(cell.backend, cell.mode) for one in both.grids for cell in cells(one)]
+    assert found == [("numpy", "eager"), ("tensorflow", "eager"), ("tensorflow", "xla")]
+    with pytest.raises(InvalidInput, match="mine measures no mode of jax: add --mode default"):
+        overridden(Study("mine", "", (grid,)), backends=("jax",))
+
+
 def test_steps_replace_epochs_and_the_other_way_round():
     steps = overridden(quickstart(), steps=7)
     assert {(grid.steps, grid.epochs) for grid in steps.grids} == {(7, None)}
