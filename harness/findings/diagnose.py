@@ -1,6 +1,6 @@
 """All that is judged of one observed run, the cause before what follows from it."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 
 import numpy as np
 from msgspec.structs import replace
@@ -48,9 +48,14 @@ NEEDS: Mapping[Kind, tuple[str, Level]] = {
     "saturation": ("saturated", "standard"),
     "frozen": ("frozen", "standard"),
     "poor_initialisation": ("weight_norm", "standard"),
+    "identical_units": ("identical", "standard"),
+    "step_too_large": ("update_ratio", "standard"),  # but for what losses alone tell
     "step_too_small": ("update_ratio", "standard"),
     "lost_in_noise": ("noise_small", "full"),
 }
+
+CHANGING: tuple[Kind, ...] = ("vanishing", "exploding", "step_too_large", "step_too_small")
+FEWEST = 2 * steps.STAYS  # observed steps, half of them before a change
 
 
 def diagnose(record: Record) -> Diagnosis:
@@ -68,7 +73,7 @@ def diagnosed(seen: Seen) -> Diagnosis:
         replace(finding, confidence=confidence(finding.kind), remedies=remedies.names(seen, finding))
         for finding in ordered
     )
-    return Diagnosis(tuple(whole), tuple(_unjudged(seen)))
+    return Diagnosis(tuple(whole), tuple(_unjudged(seen, {finding.kind for finding in found})))
 
 
 def _order(finding: Finding, changed_later: bool = False) -> tuple[bool, bool, int, int, int]:
@@ -87,11 +92,23 @@ def _once(found: list[Finding]) -> list[Finding]:
     return list(kept.values())
 
 
-def _unjudged(seen: Seen) -> Iterator[Unjudged]:
-    """Kinds whose series are missing because of the level; where there is nothing of the sort, nothing is missing."""
+def _unjudged(seen: Seen, found: Set[Kind]) -> Iterator[Unjudged]:
+    """Kinds that were not found, and whose series are missing because of the level, or too short; and over-fitting.
+
+    Where there is nothing of the sort in a network, nothing is missing.
+    """
     names = {name for name, _ in seen.tracks}
-    for kind, (series, level) in NEEDS.items():
-        if series not in names and LEVELS.index(seen.measure.level) < LEVELS.index(level):
-            yield Unjudged(kind, f"needs {series.replace('_', ' ')} of level {level}")
+    missing = {
+        kind: f"needs {series.replace('_', ' ')} of level {level}"
+        for kind, (series, level) in NEEDS.items()
+        if series not in names and LEVELS.index(seen.measure.level) < LEVELS.index(level)
+    }
+    observed = max((len(seen.track("gradient_norm", name)) for name in seen.task.parameters), default=0)
+    if observed < FEWEST:
+        few = f"of what changes within a run: needs {FEWEST} observed steps, there are {observed}"
+        missing = dict.fromkeys(CHANGING, few) | missing
     if "loss/validation" not in names:
-        yield Unjudged("over_fitting", "needs a validation part")
+        missing["over_fitting"] = "needs a validation part"
+    for kind, reason in missing.items():
+        if kind not in found:
+            yield Unjudged(kind, reason)

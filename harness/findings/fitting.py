@@ -43,7 +43,10 @@ def _over_fitting(seen: Seen) -> Iterator[Finding]:
             "",
             int(validation.steps[best]),
             f"the validation loss has risen to {rose:.3g} times what it was after {validation.steps[best]} steps, "
-            "while the training loss fell",
+            "while the training loss fell"
+            if rose > ROSE
+            else f"the validation loss stands above the training loss by {gap:.2g} of what the best constant answer "
+            "loses, while that fell",
             (
                 Evidence(
                     "validation less training loss, in the best constant answer's", gap, 0.0, -np.inf, GAP + error

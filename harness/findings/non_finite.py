@@ -38,7 +38,9 @@ def _in_step(seen: Seen, step: int) -> Where | None:
         if found is not None:
             return found
     if not np.isfinite(_at(seen, "loss", "", step, 0.0)):
-        return Where("", "the loss is not finite; what came before it in this step was not observed", "loss", np.nan)
+        looked = step in seen.track("gradient_nonfinite", next(iter(seen.task.parameters))).steps
+        before = "all outputs and gradients of this step are" if looked else "what came before it was not observed"
+        return Where("", f"the loss is not finite; {before}", "loss", np.nan)
     return None
 
 

@@ -119,9 +119,12 @@ def _cure(seen: Seen, theory: dict[str, float]) -> str | None:
     assert seen.expected is not None
     steep = max(max(abs(value) for value in theory.values()), abs(_size(seen.expected)))
     for initialisation in CURES:
+        if initialisation == problem.initialisation:
+            continue
         other = at_start(replace(problem, initialisation=initialisation), seen.cell.budget, seen.cell.seed)
         profile = expected_profile(other)
-        if len(profile) == len(theory) and max(abs(value) for value in profile.values()) < BETTER * steep:
+        whole = len(profile) == len(theory)
+        if whole and max(*map(abs, profile.values()), abs(_size(other))) < BETTER * steep:
             return f"{_spelt(initialisation)} would keep signals within e^±{max(map(abs, profile.values())):.1f}"
     return None
 

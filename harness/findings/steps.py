@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from harness.findings.changes import changes
-from harness.findings.finding import Evidence, Finding
+from harness.findings.finding import Evidence, Finding, Severity
 from harness.findings.seen import UNLEARNED, Floats, Seen
 from harness.health.stability import limit
 from harness.spec.architecture import is_weight
@@ -119,10 +119,11 @@ def _too_large(seen: Seen) -> Iterator[Finding]:
     first = max(float(finite[0]), seen.constant)
     smooth = np.where(np.isfinite(seen.smooth), seen.smooth, np.nan)
     lowest = np.fmin.accumulate(smooth)
-    above = np.flatnonzero(smooth > ABOVE * first)
-    again = np.flatnonzero(smooth > lowest + AGAIN * np.maximum(seen.constant, lowest))
+    some = first > 0  # of losses that are not positive there are no multiples
+    above = np.flatnonzero(some & (smooth > ABOVE * first))
+    again = np.flatnonzero(some & (smooth > lowest + AGAIN * np.maximum(seen.constant, lowest)))
     ended = len(finite) < len(losses)
-    at_the_end = ended and float(finite[-FIRST:].max()) > ABOVE * first
+    at_the_end = some and ended and float(finite[-FIRST:].max()) > ABOVE * first
     ratio = seen.track("update_ratio")
     known = ratio.values[np.isfinite(ratio.values)]
     share, moved = (float(np.median(known[:FIRST])), float(known.mean()) * seen.steps) if known.size else (0.0, 0.0)
@@ -187,16 +188,17 @@ def _too_small(seen: Seen) -> Iterator[Finding]:
     slow = falling > FALLS and moved < SMALL
     if not nowhere and not slow and not (falling > STEADY and straight > STRAIGHT):
         return
-    yield Finding(
-        "step_too_small",
-        "failure" if seen.unlearned() > 0.9 else "warning",
-        "",
-        0,
-        f"in {seen.steps} steps the weights come {moved:.2g} times their own length at most, and the loss still falls: "
-        f"{falling:.0%} of its way in the last fifth of the run",
-        (
-            Evidence("Σ ‖Δw‖/‖w‖ over the run", moved, math.nan, SMALL, np.inf),
-            Evidence("share of the loss's fall in the last fifth", falling, 0.0, -np.inf, FALLS),
-            Evidence("cosine of gradients that follow each other, late", straight, 0.0, -np.inf, STRAIGHT),
-        ),
-    )
+    why = f"in {seen.steps} steps the weights come some {moved:.2g} times their own length, and "
+    if falling > 0:
+        why += f"the loss still falls: {falling:.0%} of its way in the last fifth of the run"
+    else:
+        why += "little is learned"
+    evidence = [Evidence("Σ ‖Δw‖/‖w‖ over the run", moved, math.nan, STANDS if nowhere else SMALL, np.inf)]
+    if not nowhere:
+        fall = FALLS if slow else STEADY
+        evidence.append(Evidence("share of the loss's fall in the last fifth", falling, 0.0, -np.inf, fall))
+    if not nowhere and not slow:
+        quantity = "cosine of gradients that follow each other, late"
+        evidence = [*evidence[1:], Evidence(quantity, straight, 0.0, -np.inf, STRAIGHT)]
+    severity: Severity = "failure" if seen.unlearned() > 0.9 else "warning"
+    yield Finding("step_too_small", severity, "", 0, why, tuple(evidence))

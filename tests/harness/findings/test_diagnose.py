@@ -94,6 +94,50 @@ def test_targets_that_never_change_are_no_crash(observe, loss, tmp_path):
     assert first(observe(problem, GOOD)) is None
 
 
+def test_what_was_not_observed_is_told_and_no_verdict(observe):
+    """Without layers nothing is known of units; of one observed step nothing of what changes."""
+    zeros = replace(NET, initialisation=Zeros())
+    unseen = {one.kind for one in diagnose(observe(zeros, GOOD, level="minimal")).unjudged}
+    assert {"identical_units", "step_too_large", "vanishing"} <= unseen
+    whole = diagnose(observe(NET, GOOD)).unjudged
+    assert [one.kind for one in whole] == ["lost_in_noise"]
+    once = {one.kind: one.why for one in diagnose(observe(NET, GOOD, every=1000, window=1)).unjudged}
+    assert once["step_too_small"] == "of what changes within a run: needs 8 observed steps, there are 1"
+
+
+def test_a_loss_that_does_not_fall_is_not_said_to(observe):
+    """At a rate of 1e-6 the loss of a batch tells of the batch alone; nothing is judged by its fall."""
+    for seed in range(3):
+        findings = diagnose(observe(NET, Recipe(SGD(1e-6)), precision="float64", seed=seed)).findings
+        assert findings
+        for finding in findings:
+            falls = [one.observed for one in finding.evidence if "fall" in one.quantity]
+            assert finding.kind == "step_too_small" and not falls
+            assert "falls: -" not in finding.why and "falls: −" not in finding.why
+
+
+def test_a_gap_that_did_not_open_by_rising_is_not_said_to_rise(observe):
+    small = replace(NET, data=replace(DIGITS, training=60))
+    for seed in range(3):
+        findings = diagnose(observe(small, GOOD, 300, seed=seed)).findings
+        assert [finding.kind for finding in findings] == ["over_fitting"]
+        for finding in findings:
+            rose = {one.quantity: one.observed for one in finding.evidence}
+            assert ("has risen" in finding.why) == (rose["validation loss at the end over its least"] > 1.1)
+
+
+def test_a_loss_below_0_has_no_multiples(observe):
+    case = CATALOGUE["random-gradients"]
+    assert not any("times what it was" in one.why for one in diagnose(observe(case.problem, case.recipe)).findings)
+
+
+def test_an_initialisation_is_not_cured_by_itself(observe):
+    """He's weights, under inputs a thousand times too large: another start of the same kind would do no better."""
+    loud = replace(NET, data=replace(DIGITS, scaling="none"), initialisation=HE)
+    for finding in diagnose(observe(loud, Recipe(SGD(1e-3)))).findings:
+        assert "He's would" not in finding.why
+
+
 def test_a_clip_that_never_binds_is_a_note(observe):
     diagnosis = diagnose(observe(NET, Recipe(SGD(0.1), clip=GlobalNorm(1e3))))
     assert diagnosis.healthy
