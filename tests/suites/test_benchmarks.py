@@ -66,10 +66,11 @@ def test_another_recipe_is_another_version_and_another_comment_is_not():
 MEASURING = (
     *("harness/measure/speed.py", "harness/measure/cores.py", "harness/measure/memory.py"),
     *("harness/measure/pace.py", "harness/measure/heap.py", "harness/execute/timing.py"),
-    *("harness/measure/curvature.py", "harness/measure/lanczos.py"),
+    *("harness/measure/curvature.py", "harness/measure/lanczos.py", "harness/measure/health.py"),
     *("harness/measure/run.py", "harness/measure/convergence.py", "harness/judge/convergence.py"),
     *("suites/timed.py", "suites/contenders.py", "suites/speed.py", "suites/cold.py", "suites/training.py"),
-    *("suites/convergence.py", "suites/gradients.py", "suites/health.py"),
+    *("suites/convergence.py", "suites/gradients.py", "suites/health.py", "suites/observation.py"),
+    "suites/everything.py",
 )
 # Meaning → a digest of the code that measures.
 KNOWN = {3: "817988fb882946d0"}
