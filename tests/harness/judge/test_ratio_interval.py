@@ -95,6 +95,19 @@ def test_a_difference_beyond_the_noise_is_found_among_many_comparisons():
     assert found >= 45
 
 
+@pytest.mark.parametrize(("level", "misses"), [(0.95, 0.094), (1 - 0.05 / 17, 0.023)])
+def test_what_wobbles_much_more_than_others_is_missed_as_often_as_is_said(level, misses):
+    """As own variances of six degrees are, at the t of all 102."""
+    assert 2 * stats.t.sf(stats.t.ppf((1 + level) / 2, 102), 6) == pytest.approx(misses, abs=0.001)
+    rng, trials, missed = np.random.default_rng(17), 2000, 0
+    for _ in range(trials):
+        logs = rng.normal(0, np.array([0.03] + [0.005] * 16)[:, None], (2, 17, 4))
+        (a, *others), (b, *more) = np.exp(logs)
+        found = ratio_interval.processes(a, b, ratio_interval.wobble([a, b, *others, *more]), level)
+        missed += found.low > 1 or found.high < 1
+    assert missed / trials == pytest.approx(misses, abs=4 * math.sqrt(misses / trials))
+
+
 @pytest.mark.parametrize(("wobbles", "comparisons"), [((0.01,), 1), ((0.01,), 12), ((0.005, 0.02), 12)])
 @pytest.mark.parametrize("level", [0.95, 1 - 0.05 / 12])
 def test_means_of_processes_cover_what_they_say(wobbles, comparisons, level):
