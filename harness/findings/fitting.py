@@ -31,29 +31,22 @@ def _over_fitting(seen: Seen) -> Iterator[Finding]:
     if each <= 0:  # a constant answers all: there is nothing to fit too well
         return
     best = int(np.argmin(validation.values))
-    gap = float(validation.values[-1] - training.values[-1]) / each
-    rose = float(validation.values[-1] / validation.values[best])
+    gaps = (validation.values - training.values) / each
+    gap, rose = float(gaps[-1]), float(validation.values[-1] / validation.values[best])
     falls = training.values[-1] < training.values[max(best - 1, 0)]
     fitted = training.values[-1] < FITTED * each
     error = 1 / np.sqrt(len(seen.task.parts["validation"].x))  # of a mean of so many losses of that order
-    if gap > GAP + error and fitted and falls and (rose > ROSE or gap > WIDE):
-        yield Finding(
-            "over_fitting",
-            "warning",
-            "",
-            int(validation.steps[best]),
-            f"the validation loss has risen to {rose:.3g} times what it was after {validation.steps[best]} steps, "
-            "while the training loss fell"
-            if rose > ROSE
-            else f"the validation loss stands above the training loss by {gap:.2g} of what the best constant answer "
-            "loses, while that fell",
-            (
-                Evidence(
-                    "validation less training loss, in the best constant answer's", gap, 0.0, -np.inf, GAP + error
-                ),
-                Evidence("validation loss at the end over its least", rose, 1.0, -np.inf, ROSE),
-            ),
-        )
+    if not (gap > GAP + error and fitted and falls and (rose > ROSE or gap > WIDE)):
+        return
+    at = int(validation.steps[best if rose > ROSE else np.flatnonzero(gaps > WIDE)[0]])
+    apart = "validation less training loss, in the best constant answer's"
+    evidence = [Evidence(apart, gap, 0.0, -np.inf, GAP + error if rose > ROSE else WIDE)]
+    if rose > ROSE:
+        evidence.append(Evidence("validation loss at the end over its least", rose, 1.0, -np.inf, ROSE))
+        why = f"the validation loss has risen to {rose:.3g} times what it was after {at} steps, while the training loss"
+    else:
+        why = f"the validation loss stands above the training loss by {gap:.2g} of what a constant loses, while that"
+    yield Finding("over_fitting", "warning", "", at, f"{why} fell", tuple(evidence))
 
 
 def _penalty(seen: Seen) -> Iterator[Finding]:
