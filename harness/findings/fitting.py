@@ -13,7 +13,8 @@ WIDE = 0.5  # a gap that says so whether the validation loss has risen or only s
 FITTED = 0.25  # of the best constant answer's loss, at most, on the samples that were trained on
 ROSE = 1.1  # validation loss at the end over its least
 DOMINATES = 1.0  # penalty over loss
-FAR = 5.0  # the same, to the end, whatever was learned
+FAR = 5.0  # the same, to the end, where much was learned; of a loss that is all but gone any penalty is many times
+LEFT = 0.05  # of the best constant answer's loss: that much
 SHRUNK = 0.6  # ‖w‖ at its least over the start
 
 
@@ -60,15 +61,12 @@ def _penalty(seen: Seen) -> Iterator[Finding]:
     lasting = float(np.median(share[len(share) // 2 :]))
     over = np.flatnonzero(share > DOMINATES)
     costs = seen.unlearned() > UNLEARNED and (lasting > DOMINATES or (over.size and shrank < SHRUNK))
-    if over.size and (costs or lasting > FAR):
-        yield Finding(
-            "penalty_dominates",
-            "warning",
-            "",
-            int(penalty.steps[over[0]]),
-            f"the penalty is {lasting:.3g} times the loss, and weights come to {shrank:.2g} of their length",
-            (
-                Evidence("penalty over loss, median of the second half", lasting, math.nan, -np.inf, DOMINATES),
-                Evidence("‖w‖ at its least over the start", shrank, math.nan, SHRUNK, np.inf),
-            ),
-        )
+    if not over.size or not (costs or (lasting > FAR and seen.unlearned() > LEFT)):
+        return
+    if lasting > DOMINATES:
+        why = f"the penalty is {lasting:.3g} times the loss in the second half of the run"
+        evidence = Evidence("penalty over loss, median of the second half", lasting, math.nan, -np.inf, DOMINATES)
+    else:
+        why = f"the penalty was larger than the loss, and has brought the weights to {shrank:.2g} of their length"
+        evidence = Evidence("‖w‖ at its least over the start", shrank, math.nan, SHRUNK, np.inf)
+    yield Finding("penalty_dominates", "warning", "", int(penalty.steps[over[0]]), why, (evidence,))

@@ -126,6 +126,14 @@ def test_a_gap_that_did_not_open_by_rising_is_not_said_to_rise(observe):
             assert ("has risen" in finding.why) == bool(rose) and all(one > 1.1 for one in rose)
 
 
+def test_a_penalty_is_no_fault_where_all_was_learned(observe):
+    """What is left of the loss is next to nothing, and the penalty is many times that, as it is meant to be."""
+    record = observe(NET, Recipe(Adam(0.002), penalty=L2(1e-5)), 1200)
+    table = record.table.set_index("series")
+    assert table.loc["penalty", "value"].iloc[-1] > 5 * table.loc["loss", "value"].iloc[-1]
+    assert not any(finding.kind == "penalty_dominates" for finding in diagnose(record).findings)
+
+
 def test_a_loss_below_0_has_no_multiples(observe):
     case = CATALOGUE["random-gradients"]
     assert not any("times what it was" in one.why for one in diagnose(observe(case.problem, case.recipe)).findings)
