@@ -7,6 +7,8 @@ import numpy as np
 
 from harness.findings.finding import Evidence, Finding
 from harness.findings.seen import UNLEARNED, Seen
+from harness.spec.optimizers import SGD, Momentum
+from harness.spec.recipe import Coupled, Decoupled
 
 GAP = 0.25  # of the best constant answer's loss: validation less training, beyond the sampling error of the former
 WIDE = 0.5  # a gap that says so whether the validation loss has risen or only stopped falling
@@ -19,9 +21,10 @@ SHRUNK = 0.6  # ‖w‖ at its least over the start
 
 
 def judge(seen: Seen) -> Iterator[Finding]:
-    """Over-fitting, and a penalty that dominates."""
+    """Over-fitting, and a penalty or a decay that dominates."""
     yield from _over_fitting(seen)
     yield from _penalty(seen)
+    yield from _decay(seen)
 
 
 def _over_fitting(seen: Seen) -> Iterator[Finding]:
@@ -70,3 +73,29 @@ def _penalty(seen: Seen) -> Iterator[Finding]:
         why = f"the penalty was larger than the loss, and has brought the weights to {shrank:.2g} of their length"
         evidence = Evidence("‖w‖ at its least over the start", shrank, math.nan, SHRUNK, np.inf)
     yield Finding("penalty_dominates", "warning", "", int(penalty.steps[over[0]]), why, (evidence,))
+
+
+def _decay(seen: Seen) -> Iterator[Finding]:
+    """Little is learned, and the decay, by which weights alone would have shrunk as far, has shrunk them.
+
+    Decoupled ones, and coupled ones of gradient descent, make of w ∏(1 − ηλ)w; beside an adaptive optimizer, which
+    divides a coupled one by the size of gradients, nothing so simple holds, and only what came of it is judged.
+    """
+    decay, optimizer, norms = seen.cell.recipe.decay, seen.cell.recipe.optimizer, seen.track("weight_norm")
+    if not isinstance(decay, Coupled | Decoupled) or not len(norms) or seen.unlearned() < UNLEARNED:
+        return
+    plain = isinstance(optimizer, SGD | Momentum)
+    scale = 1.0 if isinstance(decay, Decoupled) and decay.scaled_by == "schedule" else optimizer.lr
+    rates = scale * decay.rate * seen.factors[: seen.steps]
+    alone = float(np.prod(np.clip(1 - rates, 0, 1))) if plain or isinstance(decay, Decoupled) else 0.0
+    shrank = float(norms.values.min() / norms.values[0]) if norms.values[0] > 0 else 1.0
+    if shrank < SHRUNK and alone < SHRUNK:
+        below = np.flatnonzero(norms.values < SHRUNK * norms.values[0])
+        yield Finding(
+            "penalty_dominates",
+            "warning",
+            "",
+            int(norms.steps[below[0]]),
+            f"the decay has brought the weights to {shrank:.2g} of their length, and little is learned",
+            (Evidence("‖w‖ at its least over the start", shrank, math.nan, SHRUNK, np.inf),),
+        )

@@ -23,8 +23,8 @@ MEANINGS: Mapping[Kind, str] = {
     "lost_in_noise": "Over many batches no gradient is seen that they have in common.",
     "over_fitting": "The validation loss has risen, or stands far above the training loss, while that fell.",
     "identical_units": "Units of a layer equal each other to the last bit, and no step tells them apart.",
-    "penalty_dominates": "The penalty is larger than the loss, or shrinks the weights to a tenth: it, not the data, is "
-    "fitted.",
+    "penalty_dominates": "The penalty is larger than the loss, or it or a decay shrinks the weights, and little is "
+    "learned: it, not the data, is fitted.",
 }
 
 

@@ -17,7 +17,7 @@ from harness.spec.layers import Dense
 from harness.spec.losses import CrossEntropy, MeanSquaredError
 from harness.spec.optimizers import SGD, Adam, Momentum
 from harness.spec.problem import DataSet, Network
-from harness.spec.recipe import L2, GlobalNorm, Recipe
+from harness.spec.recipe import L2, Coupled, Decoupled, GlobalNorm, Recipe
 from harness.spec.schedules import Plateau
 
 HE = Scaled(scheme="he", distribution="normal")
@@ -55,6 +55,15 @@ def first(record):
         (NET, Recipe(SGD(1e-7)), (), ("frozen", "", 0)),
         (NET, Recipe(SGD(0.1), clip=GlobalNorm(0.01)), (), ("clip_always_binds", "", 0)),
         (NET, Recipe(SGD(0.1), penalty=L2(0.3)), (), ("penalty_dominates", "", 0)),
+        (
+            NET,
+            Recipe(SGD(0.1), decay=Coupled(0.3)),
+            (),
+            ("penalty_dominates", "", 20),
+        ),  # 0.97¹⁷ < 0.6, and every fourth is seen
+        (NET, Recipe(Adam(0.001), decay=Decoupled(30.0)), (), ("penalty_dominates", "", 20)),
+        (NET, Recipe(SGD(0.1), decay=Coupled(1e-4)), (), None),
+        (NET, Recipe(Adam(0.001), decay=Decoupled(0.1)), (), None),
     ],
 )
 def test_what_was_planted_is_said_first(observe, problem, recipe, faults, expected):
