@@ -1,6 +1,7 @@
 """The report of a small real run: what is written, that it repeats to the byte, and what its words say."""
 
 import io
+import platform
 import re
 import shutil
 import tomllib
@@ -33,6 +34,13 @@ def page(report):
 
 def csv(report, name):
     return pd.read_csv(io.StringIO((report / f"{name}.csv").read_text()))
+
+
+def test_the_environment_tells_the_host_beside_the_machine(report):
+    told = csv(report, "environment")
+    hosts = told[told.fact == "host"]
+    assert set(hosts.value) == {platform.node()}
+    assert set(hosts.backend) == set(told.backend)
 
 
 def test_the_page_the_markdown_and_a_csv_for_every_kind_of_table(report):
