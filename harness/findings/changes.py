@@ -73,7 +73,7 @@ def _of_steps(seen: Seen, name: str, where: str) -> list[Change]:
         layer = max(
             float(seen.track(f"weight_norm{where}", one).values[i]) for one in own
         )  # of a bias, its weights' too
-        allowed = reach(before, layer, moved)
+        allowed = reach(before, layer, moved) + ROUNDING * after
         if abs(after - before) > allowed:
             found.append(Change(name, int(norms.steps[i + 1]), before, after, allowed))
     return found

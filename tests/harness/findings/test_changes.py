@@ -86,3 +86,14 @@ def test_a_forget_bias_is_as_said(observe):
     record = observe(CATALOGUE["temporal-order"].problem, Recipe(Adam(0.001)), 8, window=1)
     assert isinstance(record.job.cell.problem.model[1], LSTM)
     assert found(record) == []
+
+
+def test_norms_that_float32_rounds_are_no_change(observe):
+    """A weight that a step has made 10⁷ times as large: ‖w after‖ and ‖Δw‖ are the same but for rounding."""
+    record = observe(NET, Recipe(SGD(0.01)), 4, every=1, window=1)
+    table, name = record.table.copy(), "dense2.weight"
+    rows = (table["tensor"] == name) & table["step"].isin([1, 2])
+    for series, step, value in (("update_norm", 1, 2.69026864e11), ("weight_norm", 2, 2.69026881e11)):
+        table.loc[rows & (table["series"] == series) & (table["step"] == step), "value"] = value
+    later = [step for _, step in found(dataclasses.replace(record, table=table))]
+    assert 2 not in later
