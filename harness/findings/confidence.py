@@ -12,13 +12,13 @@ from harness.findings.finding import Kind
 
 SAID: Mapping[Kind, tuple[int, int]] = {  # kind → (right, said)
     "vanishing": (4, 4),
-    "exploding": (6, 6),
+    "exploding": (7, 7),
     "non_finite": (13, 13),
     "dead_units": (7, 7),
     "saturation": (13, 13),
     "frozen": (15, 16),
     "poor_initialisation": (5, 5),
-    "step_too_large": (7, 11),
+    "step_too_large": (7, 10),
     "step_too_small": (6, 9),
     "clip_always_binds": (10, 11),
     "over_fitting": (7, 12),
