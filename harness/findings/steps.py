@@ -55,14 +55,15 @@ def _changed_rate(seen: Seen) -> Iterator[Finding]:
     least = np.where((jumps > 0).all(axis=0), jumps.min(axis=0), 0.0)
     least = np.where((jumps < 0).all(axis=0), jumps.max(axis=0), least)
     changed = np.array([change.step for change in changes(seen)])
+    ratio = np.median(per_gradient, axis=0)
     for i in np.flatnonzero(np.abs(least) > TIMES):
-        at = int(steps[i + 1])
-        before = np.median(lengths[:, max(i - STAYS + 1, 0) : i + 1], axis=0)
-        after = np.median(lengths[:, i + 1 : i + 1 + STAYS], axis=0)
-        stayed = after - before.max() if least[i] > 0 else before.min() - after
-        enough = i + 1 >= STAYS and len(after) == STAYS and seen.unlearned(at) > CONVERGED
+        at, jump = int(steps[i + 1]), float(least[i])
         elsewhere = ((changed > steps[i]) & (changed <= at)).any()
-        if not enough or elsewhere or not (stayed > abs(least[i]) / 2).all():
+        enough = STAYS <= i + 1 <= len(steps) - STAYS and seen.unlearned(at) > CONVERGED
+        stays = _stays(np.median(lengths, axis=0), int(i), jump)
+        # Of an optimizer with a memory ‖Δw‖/‖g‖ varies as gradients do: its jump stays too, or stands out of that.
+        varies = max(np.ptp(ratio[max(i - STAYS + 1, 0) : i + 1]), np.ptp(ratio[i + 1 : i + 1 + STAYS])) / 2
+        if not enough or elsewhere or not stays or not (_stays(ratio, int(i), jump) or abs(jump) > varies):
             continue
         up = least[i] > 0
         quantity = "ln ‖Δw‖, and ln ‖Δw‖/‖g‖, over those of the step observed before: the tensor that changes least"
@@ -75,6 +76,13 @@ def _changed_rate(seen: Seen) -> Iterator[Finding]:
             (Evidence(quantity, float(least[i]), 0.0, -TIMES, TIMES),),
         )
         return
+
+
+def _stays(values: Floats, i: int, jump: float) -> bool:
+    """Whether all that is seen for a while after the jump is beyond all that was seen before, by half of it."""
+    before, after = values[max(i - STAYS + 1, 0) : i + 1], values[i + 1 : i + 1 + STAYS]
+    stayed = after - before.max() if jump > 0 else before.min() - after
+    return bool((stayed > abs(jump) / 2).all())
 
 
 def _lengths(seen: Seen, weights: list[str]) -> tuple[Floats, Floats]:

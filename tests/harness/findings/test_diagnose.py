@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from harness.findings.diagnose import diagnose
 from harness.findings.seen import Seen
 from harness.problems.catalogue import CATALOGUE
-from harness.spec.activations import Relu, Sigmoid, Tanh
+from harness.spec.activations import Gelu, Mish, Relu, Sigmoid, Tanh
 from harness.spec.fault import Rate, Scale, Shift, Tie
 from harness.spec.initialisations import Scaled, SmallNormal, Zeros
 from harness.spec.layers import Dense
@@ -18,13 +18,14 @@ from harness.spec.losses import CrossEntropy, MeanSquaredError
 from harness.spec.optimizers import SGD, Adam, Momentum
 from harness.spec.problem import DataSet, Network
 from harness.spec.recipe import L2, Coupled, Decoupled, GlobalNorm, Recipe
-from harness.spec.schedules import Plateau
+from harness.spec.schedules import Cosine, Plateau, WarmUp
 
 HE = Scaled(scheme="he", distribution="normal")
 DIGITS = DataSet("digits")
 NET = Network(DIGITS, (*(Dense(48), Relu()) * 4, Dense(10)), CrossEntropy(), HE)
 TANH = Network(DIGITS, (*(Dense(32), Tanh()) * 8, Dense(10)), CrossEntropy())
 SIGMOIDS = replace(NET, model=tuple(Sigmoid() if isinstance(layer, Relu) else layer for layer in NET.model))
+IRIS = Network(DataSet("iris"), (Dense(65), Relu(), Dense(65), Mish(), Dense(7), Gelu(), Dense(3)), CrossEntropy(), HE)
 GOOD = Recipe(SGD(0.1))
 
 
@@ -78,6 +79,13 @@ def test_what_a_plateau_cuts_is_no_change_of_the_rate(observe):
     assert first(record) is None
     unknown = dataclasses.replace(record, table=record.table[record.table["series"] != "plateau_factor"])
     assert first(unknown) == ("step_too_small", "", 100)
+
+
+def test_one_gradient_makes_many_of_momentum_s_steps(observe):
+    """So that steps stay longer for a while at a rate that is what its schedule says."""
+    recipe = Recipe(Momentum(0.0075), decay=Decoupled(0.01), schedule=WarmUp(48, then=Cosine()))
+    found = diagnose(observe(IRIS, recipe, 480, batch=4, every=2)).findings
+    assert not [finding for finding in found if "no schedule" in finding.why]
 
 
 def test_tied_units_are_found(observe):
