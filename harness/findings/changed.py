@@ -1,5 +1,6 @@
 """Weights that the optimizer did not make: what a change of them does to the layer, and from when on."""
 
+import math
 from collections.abc import Iterator
 
 from harness.findings.changes import Change, changes
@@ -22,18 +23,22 @@ def judge(seen: Seen) -> Iterator[Finding]:
         kind, why = _effect(seen, change)
         start = change.step == 0
         when = "as they are said to be drawn" if start else "before"
+        now = f"is {change.ratio:.3g} times what it was {when}"
+        if math.isinf(change.ratio):
+            now = f"is {change.after:.3g}, and was 0 {when}"
+        least = change.before - change.allowed
         yield Finding(
             kind,
             "warning",
             change.layer,
             change.step,
-            f"‖{change.parameter}‖ is {change.ratio:.3g} times what it was {when}, and no step made it so: {why}",
+            f"‖{change.parameter}‖ {now}, and no step made it so: {why}",
             (
                 Evidence(
                     f"‖{change.parameter}‖",
                     change.after,
                     change.before,
-                    change.before - change.allowed,
+                    least if least > 0 else -math.inf,
                     change.before + change.allowed,
                 ),
             ),
@@ -46,9 +51,9 @@ def _effect(seen: Seen, change: Change) -> tuple[Kind, str]:
         return effect
     if change.step == 0 and is_weight(change.parameter):
         return "poor_initialisation", "the layer does not start as the problem says"
-    if change.ratio < 1:
-        return "vanishing", f"what passes this layer is {change.ratio**2:.1g} of what it was, squared, both ways"
-    return "exploding", f"what passes this layer is {change.ratio**2:.1g} times what it was, squared, both ways"
+    what = "what passes this layer, both ways," if is_weight(change.parameter) else "what it adds to the outputs"
+    why = f"{what} is {change.ratio:.3g} times what it was" if math.isfinite(change.ratio) else f"{what} was nothing"
+    return "vanishing" if change.ratio < 1 else "exploding", why
 
 
 def _of_units(seen: Seen, layer: Weighted, change: Change) -> tuple[Kind, str] | None:
