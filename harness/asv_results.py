@@ -145,7 +145,7 @@ def read(folder: Path) -> Results:
 
 
 def read_file(path: Path) -> tuple[Result, Sequence[Unreadable]]:
-    """One result, with its facts where it lies among asv's, and what of the folder cannot be read.
+    """One result, with its facts where it lies among asv's, and what is wrong with these or the table of benchmarks.
 
     Refuses one that cannot be read itself, with its reason.
     """
@@ -154,7 +154,8 @@ def read_file(path: Path) -> tuple[Result, Sequence[Unreadable]]:
         results = read(folder)
         for one in results.found:
             if one.path.samefile(path):
-                return one, [told for told in results.unreadable if told.path.suffix != ".json" or _is_table(told.path)]
+                shared = (BENCHMARKS, f".{FACTS}")  # other results are not asked for
+                return one, [told for told in results.unreadable if told.path.name.endswith(shared)]
     benchmarks, unreadable = _benchmarks(folder)
     found = _result(path, benchmarks)
     if isinstance(found, Unreadable):
@@ -255,10 +256,6 @@ def _unlisted(folder: Path, benchmarks: Mapping[str, Benchmark], results: Sequen
     first, *others = sorted(names)
     more = f" and {len(others)} others" if others else ""
     return [Unreadable(folder / BENCHMARKS, f"it does not list {first}{more}: {GUESSED}")]
-
-
-def _is_table(path: Path) -> bool:
-    return path.name == BENCHMARKS
 
 
 def _facts(path: Path) -> dict[str, dict[str, str]] | Unreadable:
