@@ -64,7 +64,7 @@ def _penalty(seen: Seen) -> Iterator[Finding]:
     lasting = float(np.median(share[len(share) // 2 :]))
     over = np.flatnonzero(share > DOMINATES)
     costs = seen.unlearned() > UNLEARNED and (lasting > DOMINATES or (over.size and shrank < SHRUNK))
-    if not over.size or not (costs or (lasting > FAR and seen.unlearned() > LEFT)):
+    if not over.size or not (costs or (lasting > FAR and seen.left() > LEFT)):
         return
     if lasting > DOMINATES:
         why = f"the penalty is {lasting:.3g} times the loss in the second half of the run"

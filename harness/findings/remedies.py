@@ -39,11 +39,13 @@ from harness.spec.layers import LSTM, Layer, Shape, SimpleRNN
 from harness.spec.optimizers import Adam
 from harness.spec.problem import Network
 from harness.spec.recipe import L1, L1L2, L2, GlobalNorm, NoClip, NoDecay, NoPenalty, Penalty
+from harness.spec.schedules import Constant
 from harness.spec.stopping import EarlyStopping, ToTheEnd
 
 # Of the geometric middle of what runs that learn all there is come, in lengths of their weights (``findings.steps``).
 LENGTHS = 1.5
 SMALLER = 100.0  # times: a penalty
+SPENT = 0.25  # of lr, over the steps of a run: a schedule that leaves less of it has made most of them short
 RECTIFIERS = (Relu, LeakyRelu, Elu, Gelu, Swish, Mish, Softplus, Exponential)
 
 
@@ -66,6 +68,7 @@ class Ill(NamedTuple):
     norm: float  # ‖g‖ before the finding, the median; NaN where none is finite
     moved: float  # Σ ‖Δw‖/‖w‖ over the run, as the mean of observed steps gives it; of too long ones, as the first
     near: int  # steps: how exactly the finding's first step is known
+    scheduled: float  # of lr, what the schedule leaves over all steps
 
     @property
     def network(self) -> Network | None:
@@ -98,6 +101,7 @@ def ill(seen: Seen, finding: Finding) -> Ill:
         float(np.median(norms)) if norms.size else math.nan,
         float(np.mean(a_step)) * steps if a_step.size else math.nan,
         seen.measure.every * seen.measure.window,
+        float(seen.factors.mean()) if seen.steps else 1.0,
     )
 
 
@@ -266,6 +270,11 @@ def rate_by_length(case: Ill) -> Treated | None:
     return _with_rate(case, case.cell.recipe.optimizer.lr * LENGTHS / case.moved)
 
 
+def no_schedule(case: Ill) -> Treated | None:
+    """The rate as it is to the end, where the schedule leaves little of it."""
+    return _with_recipe(case, schedule=Constant()) if case.scheduled < SPENT else None
+
+
 def rate_times(factor: float) -> Remedy:
     """A rate so many times as large; one that something has changed on the way is set back."""
 
@@ -337,6 +346,7 @@ REMEDIES: Mapping[str, Remedy] = {
     "penalty": penalty,
     "adam": adam,
     "rate_restored": rate_restored,
+    "no_schedule": no_schedule,
     "rate_by_length": rate_by_length,
     "rate_default": rate_default,
     **{f"rate_over_{by}": rate_times(1 / by) for by in (3, 10, 30, 100)},
@@ -355,10 +365,10 @@ HELPS: Mapping[Kind, tuple[str, ...]] = {
     "non_finite": ("restore", "clip", "rate_over_10", "initialisation", "normalisation", "adam", "precision"),
     "dead_units": ("restore", "initialisation", "activation", "normalisation", "rate_over_10", "adam"),
     "saturation": ("restore", "initialisation", "normalisation", "activation", "relu", "rate_over_10", "adam"),
-    "frozen": ("rate_default", "adam", "rate_times_1000", "precision"),
+    "frozen": ("no_schedule", "rate_default", "adam", "rate_times_1000", "precision"),
     "poor_initialisation": ("initialisation", "restore", "normalisation", "adam"),
     "step_too_large": ("rate_restored", "rate_by_length", *_LOWER, "rate_default", "clip", "adam"),
-    "step_too_small": ("rate_restored", "rate_by_length", *_HIGHER, "rate_default", "adam"),
+    "step_too_small": ("rate_restored", "no_schedule", "rate_by_length", *_HIGHER, "rate_default", "adam"),
     "clip_always_binds": ("no_clip", "adam", "rate_times_10", "rate_times_100"),
     "clip_never_binds": ("no_clip",),
     "lost_in_noise": ("batch", "rate_over_10"),

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from harness.findings.constant import constant_loss
+from harness.findings import answers
 from harness.health.gains import Expected, expected
 from harness.problems import task as tasks
 from harness.problems.task import Task
@@ -21,7 +21,11 @@ from harness.store import Record
 
 Floats = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
 Integers = np.ndarray[tuple[int, ...], np.dtype[np.int64]]
-UNLEARNED = 0.25  # of the best constant answer's loss: above it at the end, a run has learned little
+# Of the way from what the best constant answer loses to what the best linear one does: with more of it left at the
+# end, a run has learned little.
+UNLEARNED = 0.25
+NOTHING_LEARNED = 0.9  # of the best constant answer's loss
+TELLS = 0.95  # of the best constant answer's loss: a linear one that loses more tells nothing of what can be learned
 SMOOTHED = 20  # parts of a run: over one of them, losses of single batches are averaged
 
 
@@ -129,17 +133,27 @@ class Seen:
         problem = self.cell.problem
         if not isinstance(problem, Network):
             return float(self.track("loss").values[0])
-        targets = self.task.parts["training"].y
-        return constant_loss(problem.loss, targets, outputs(problem.model, self.task.inputs), self.batch)
+        return easy(problem, self.batch).constant
 
     @cached_property
     def constant_of_all(self) -> float:
         """The same of a whole part of the data, as evaluations are: one batch of all samples."""
         problem = self.cell.problem
-        if not isinstance(problem, Network):
-            return self.constant
-        targets = self.task.parts["training"].y
-        return constant_loss(problem.loss, targets, outputs(problem.model, self.task.inputs), len(targets))
+        return easy(problem, self.batch).constant_of_all if isinstance(problem, Network) else self.constant
+
+    @cached_property
+    def linear(self) -> float:
+        """The loss of a batch by the best linear answer, where that tells what can be learned; else 0."""
+        problem = self.cell.problem
+        least = easy(problem, self.batch).linear if isinstance(problem, Network) else np.nan
+        return least if least < TELLS * self.constant else 0.0
+
+    @property
+    def linear_of_all(self) -> float:
+        """The same of all samples in one batch; NaN where it tells nothing."""
+        problem = self.cell.problem
+        least = easy(problem, self.batch).linear_of_all if isinstance(problem, Network) else np.nan
+        return least if least < TELLS * self.constant_of_all else np.nan
 
     def units(self, layer: str) -> int:
         """The size of a layer's last axis."""
@@ -148,9 +162,14 @@ class Seen:
 
     @cached_property
     def smooth(self) -> Floats:
-        """Of each step, the median loss of the steps up to it, a ``SMOOTHED``-th of the run or ten at least."""
-        losses, over = self.track("loss").values, max(self.steps // SMOOTHED, 10)
+        """Of each step, the median loss of the steps up to it, ``smoothed`` of them where there are so many."""
+        losses, over = self.track("loss").values, self.smoothed
         return np.array([np.median(losses[max(i - over + 1, 0) : i + 1]) for i in range(len(losses))])
+
+    @property
+    def smoothed(self) -> int:
+        """Over how many steps losses are averaged: a ``SMOOTHED``-th of the run, ten at least."""
+        return max(self.steps // SMOOTHED, 10)
 
     @cached_property
     def plateau(self) -> float:
@@ -158,12 +177,17 @@ class Seen:
         over = np.flatnonzero(~(self.smooth < 0.9 * self.constant))
         return float((over[-1] + 1) / self.steps) if over.size else 0.0
 
-    def unlearned(self, step: int | None = None) -> float:
+    def left(self, step: int | None = None) -> float:
         """The loss at a step (the end, if left out) over the best constant answer's: 1 and more is nothing learned."""
         if not self.steps:
             return np.nan
         last = self.smooth[-1 if step is None else min(step, self.steps - 1)]
         return float(last / self.constant) if np.isfinite(last) and self.constant > 0 else np.inf
+
+    def unlearned(self) -> float:
+        """The share of what the best linear answer gains over the best constant one that the loss ends without."""
+        floor = self.linear / self.constant if self.linear else 0.0
+        return max((self.left() - floor) / (1 - floor), 0.0) if self.steps else np.nan
 
 
 @lru_cache(maxsize=256)  # it takes seconds, and backends share it
@@ -175,3 +199,28 @@ def at_start(problem: Network, budget: Budget, seed: int) -> Expected:
     if len(first) < 2:
         first = np.arange(min(len(part.x), 32), dtype=first.dtype)
     return expected(problem, part.x[first], part.y[first])
+
+
+class Easy(NamedTuple):
+    """What answers lose that take no training, on the training samples."""
+
+    constant: float  # a batch
+    constant_of_all: float  # all in one batch
+    linear: float  # a batch; NaN where nobody knows
+    linear_of_all: float
+
+
+@lru_cache(maxsize=256)  # it takes up to a second, and runs of one problem share it
+def easy(problem: Network, batch: int) -> Easy:
+    """What the best constant and the best linear answer lose, of a batch of that size."""
+    task = tasks.make(problem)
+    (x, y), loss, shape = task.parts["training"], problem.loss, outputs(problem.model, task.inputs)
+    constant = answers.losses(loss, answers.constant(loss, y, shape), y)
+    fit = answers.linear(loss, x, y, shape)
+    linear = np.full(len(y), np.nan) if fit is None else answers.losses(loss, fit, y)
+    return Easy(
+        answers.of_a_batch(loss, constant, shape, batch),
+        answers.of_all(loss, constant, shape),
+        answers.of_a_batch(loss, linear, shape, batch),
+        answers.of_all(loss, linear, shape),
+    )

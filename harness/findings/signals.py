@@ -13,7 +13,8 @@ import numpy as np
 from msgspec.structs import replace
 
 from harness.findings.finding import Evidence, Finding, Kind, Severity
-from harness.findings.seen import UNLEARNED, Seen, at_start
+from harness.findings.remedies import fitting
+from harness.findings.seen import NOTHING_LEARNED, UNLEARNED, Seen, at_start
 from harness.health.gains import Expected
 from harness.problems import task as tasks
 from harness.spec.initialisations import Initialisation, Orthogonal, Scaled, Zeros
@@ -25,7 +26,6 @@ from harness.spec.problem import Network
 VANISHED = math.log(1e4)
 EXPLODED = math.log(1e4)
 LATE = 0.25  # of the run: one that has learned nothing until then
-NOTHING_LEARNED = 0.9
 TINY = 1e-300
 BETTER = 0.5  # of an initialisation's profile, in logarithms: at most so large is one that cures it
 
@@ -45,12 +45,12 @@ def judge(seen: Seen) -> Iterator[Finding]:
 
 
 def _harm(seen: Seen) -> Evidence:
-    what = "loss at the end over the best constant answer's"
+    what = "what is not learned, of what the best linear answer has over the best constant one"
     return Evidence(what, seen.unlearned(), math.nan, -math.inf, UNLEARNED)
 
 
 def _severity(seen: Seen) -> Severity:
-    return "failure" if seen.unlearned() > NOTHING_LEARNED else "warning"
+    return "failure" if seen.left() > NOTHING_LEARNED else "warning"
 
 
 def _through_depth(seen: Seen) -> Iterator[Finding]:
@@ -118,7 +118,7 @@ def _cure(seen: Seen, theory: dict[str, float]) -> str | None:
         return None
     assert seen.expected is not None
     steep = max(max(abs(value) for value in theory.values()), abs(_size(seen.expected)))
-    for initialisation in CURES:
+    for initialisation in dict.fromkeys((fitting(problem.model), *CURES)):  # what the remedy draws first
         if initialisation == problem.initialisation:
             continue
         other = at_start(replace(problem, initialisation=initialisation), seen.cell.budget, seen.cell.seed)

@@ -7,10 +7,12 @@ import numpy as np
 
 from harness.findings.changes import changes
 from harness.findings.finding import Evidence, Finding, Severity
-from harness.findings.seen import UNLEARNED, Floats, Seen
+from harness.findings.remedies import SPENT
+from harness.findings.seen import NOTHING_LEARNED, SMOOTHED, UNLEARNED, Floats, Seen
 from harness.health.stability import limit
-from harness.spec.architecture import is_weight
+from harness.spec.architecture import is_weight, parameters
 from harness.spec.optimizers import SGD, Momentum
+from harness.spec.problem import Network
 
 UP = "largest loss over the first, or the best constant answer's"
 ABOVE = 1.5  # times the larger of the first loss and the best constant answer's: a loss that has been thrown up
@@ -26,6 +28,9 @@ FALLS, STEADY = 0.03, 0.1  # of the whole fall of the loss, in the last fifth of
 STRAIGHT = 0.5  # cosine of gradients that follow each other: a step could be twice as long before it turned
 LEFT = 0.2  # of the best constant answer's loss: below it there is little left to learn
 FROZEN = 0.5  # of a tensor's weights
+ROUNDED = 0.05  # the same: with so many, the others' steps are a few units in the last place, and these do not count
+NOT_BEGUN = 0.9  # of the way from what the best linear answer loses to what the best constant one does
+NEAR = 1.1  # times: of a loss that is at its least, or at the best constant answer's
 TIMES = math.log(2.0)  # a change of all steps at once below it may be one of gradients
 BACK = 2.0  # overshoot beyond which a quadratic ends above where it began (measure.curvature)
 TWICE = 2  # of the first steps: one alone may be made good
@@ -51,7 +56,8 @@ def _changed_rate(seen: Seen) -> Iterator[Finding]:
         return
     lengths, per_gradient = _lengths(seen, weights)
     # What changes with the gradient changes one of the two, by the optimizer; what changes the rate changes both.
-    jumps = np.stack([np.diff(lengths, axis=1), np.diff(per_gradient, axis=1)]).reshape(-1, len(steps) - 1)
+    jumps = np.stack([np.diff(lengths, axis=1), np.diff(per_gradient, axis=1)])
+    jumps = np.where(_rounded(seen, weights), 0.0, jumps).reshape(-1, len(steps) - 1)
     least = np.where((jumps > 0).all(axis=0), jumps.min(axis=0), 0.0)
     least = np.where((jumps < 0).all(axis=0), jumps.max(axis=0), least)
     changed = np.array([change.step for change in changes(seen)])
@@ -59,7 +65,7 @@ def _changed_rate(seen: Seen) -> Iterator[Finding]:
     for i in np.flatnonzero(np.abs(least) > TIMES):
         at, jump = int(steps[i + 1]), float(least[i])
         elsewhere = ((changed > steps[i]) & (changed <= at)).any()
-        enough = STAYS <= i + 1 <= len(steps) - STAYS and seen.unlearned(at) > CONVERGED
+        enough = STAYS <= i + 1 <= len(steps) - STAYS and seen.left(at) > CONVERGED
         stays = _stays(np.median(lengths, axis=0), int(i), jump)
         # Of an optimizer with a memory ‖Δw‖/‖g‖ varies as gradients do: its jump stays too, or stands out of that.
         varies = max(np.ptp(ratio[max(i - STAYS + 1, 0) : i + 1]), np.ptp(ratio[i + 1 : i + 1 + STAYS])) / 2
@@ -96,6 +102,16 @@ def _lengths(seen: Seen, weights: list[str]) -> tuple[Floats, Floats]:
     return lengths, lengths - gradients
 
 
+def _rounded(seen: Seen, weights: list[str]) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
+    """Whether rounding, not the rate, may have set how long a step is: of each tensor, from each observed step on.
+
+    It is so where weights were lost in it before, or are since the schedule has cut the rate.
+    """
+    frozen = np.array([seen.track("frozen", tensor).values for tensor in weights]) > ROUNDED
+    cut = np.diff(seen.factors[seen.track("update_norm", weights[0]).steps]) < 0
+    return np.asarray(frozen[:, :-1] | (frozen[:, 1:] & cut))
+
+
 def _frozen(seen: Seen) -> Iterator[Finding]:
     if seen.unlearned() < UNLEARNED:
         return
@@ -113,7 +129,7 @@ def _frozen(seen: Seen) -> Iterator[Finding]:
         "" if whole else name.rpartition(".")[0],
         int(track.steps[np.flatnonzero(track.values > FROZEN)[0]]),
         f"{share:.0%} of {name} stay as they are: their steps are below half a unit in the last place of "
-        f"{seen.cell.precision}",
+        f"{seen.cell.precision}{_spent(seen)}",
         (Evidence("share of weights that their own step leaves as they are", share, 0.0, -np.inf, FROZEN),),
     )
 
@@ -126,15 +142,15 @@ def _too_large(seen: Seen) -> Iterator[Finding]:
         return
     first = max(float(finite[0]), seen.constant)
     smooth = np.where(np.isfinite(seen.smooth), seen.smooth, np.nan)
-    lowest = np.fmin.accumulate(smooth)
     some = first > 0  # of losses that are not positive there are no multiples
     above = np.flatnonzero(some & (smooth > ABOVE * first))
+    lowest = np.fmin.accumulate(smooth)
     again = np.flatnonzero(some & (smooth > lowest + AGAIN * np.maximum(seen.constant, lowest)))
     ended = len(finite) < len(losses)
     at_the_end = some and ended and float(finite[-FIRST:].max()) > ABOVE * first
     ratio = seen.track("update_ratio")
     known = ratio.values[np.isfinite(ratio.values)]
-    share, moved = (float(np.median(known[:FIRST])), float(known.mean()) * seen.steps) if known.size else (0.0, 0.0)
+    share, moved = _first_steps(seen), float(known.mean()) * seen.steps if known.size else 0.0
     lasts = LASTING * seen.steps
     if at_the_end or above.size > lasts:
         at = int(np.flatnonzero(losses > ABOVE * first)[0] if at_the_end else above[0])
@@ -144,7 +160,7 @@ def _too_large(seen: Seen) -> Iterator[Finding]:
         at = int(ratio.steps[np.flatnonzero(ratio.values > OWN)[0]])
         evidence = Evidence("‖Δw‖/‖w‖ of the last step", float(known[-1]), math.nan, -np.inf, OWN)
         why = f"a step is {known[-1]:.2g} times as long as the weights, and the next loss is beyond all numbers"
-    elif again.size > lasts and seen.unlearned() > UNLEARNED and moved > SMALL:
+    elif again.size > lasts and _rises(seen) and seen.unlearned() > UNLEARNED and moved > SMALL:
         at = int(again[0])
         top = float(np.nanmax((smooth - lowest) / seen.constant))
         evidence = Evidence("loss over its least so far, in the best constant answer's", top, 0.0, -np.inf, AGAIN)
@@ -156,6 +172,29 @@ def _too_large(seen: Seen) -> Iterator[Finding]:
     else:
         return
     yield Finding("step_too_large", "failure" if ended else "warning", "", at, why, (evidence, *_by_the_hessian(seen)))
+
+
+def _first_steps(seen: Seen) -> float:
+    """The median ‖Δw‖/‖w‖ of the first ones; of weights that start near 0, over how long they would be by Glorot."""
+    moved, norms = (seen.track(name).values[:FIRST] for name in ("update_norm", "weight_norm"))
+    problem, usual = seen.cell.problem, 0.0
+    if isinstance(problem, Network):
+        drawn = parameters(problem.model, seen.task.inputs).values()
+        usual = math.sqrt(sum(2 * math.prod(one.shape) / sum(one.fans) for one in drawn if one.start == "weight"))
+    ratios = moved / np.maximum(norms, usual)
+    return float(np.median(ratios[np.isfinite(ratios)])) if np.isfinite(ratios).any() else 0.0
+
+
+def _rises(seen: Seen) -> bool:
+    """Whether the loss of all training samples comes up so far and for so long too, where it was evaluated.
+
+    Medians of a few single batches do by chance; and of data with outliers, while the loss of all falls.
+    """
+    losses = seen.track("loss/training").values
+    if len(losses) < 2 or not np.isfinite(losses).all():
+        return True
+    lowest = np.minimum.accumulate(losses)
+    return int((losses > lowest + AGAIN * np.maximum(seen.constant_of_all, lowest)).sum()) > LASTING * len(losses)
 
 
 def _past_the_least(seen: Seen) -> Iterator[Finding]:
@@ -184,29 +223,67 @@ def _by_the_hessian(seen: Seen) -> Iterator[Evidence]:
 
 
 def _too_small(seen: Seen) -> Iterator[Finding]:
-    """Little was learned, the loss falls to the end, and the weights have hardly moved or go one way all the time."""
+    """Little was learned, the loss falls to the end, and the weights have hardly moved or go one way all the time.
+
+    Or nothing was: a loss that has come down all the time ends where the best constant answer is, or above it.
+    """
     ratio, cosine = seen.track("update_ratio"), seen.track("cosine")
-    if not len(ratio) or not np.isfinite(seen.smooth).all() or seen.unlearned() < LEFT:
+    if not len(ratio) or not np.isfinite(seen.smooth).all():
+        return
+    start, late, end = _fall(seen)
+    falling = (late - end) / (start - end) if start > end else -(late - end) / start
+    least = seen.linear_of_all / seen.constant_of_all if seen.constant_of_all > 0 else math.nan
+    begun = least + NOT_BEGUN * (1 - least) if falling > FALLS and math.isfinite(least) else NEAR
+    behind = start > end > begun and end <= NEAR * late
+    if seen.unlearned() < LEFT and not behind:
         return
     moved = float(np.mean(ratio.values[np.isfinite(ratio.values)])) * seen.steps
     straight = float(np.nanmedian(cosine.values[-2 * FIRST :])) if len(cosine) > 1 else math.nan
-    start, late, end = (float(seen.smooth[min(i, seen.steps - 1)]) for i in (FIRST, seen.steps * 4 // 5, seen.steps))
-    falling = (late - end) / (start - end) if start > end else -(late - end) / start
     nowhere = moved < STANDS
     slow = falling > FALLS and moved < SMALL
-    if not nowhere and not slow and not (falling > STEADY and straight > STRAIGHT):
+    one_way = falling > STEADY and straight > STRAIGHT
+    if not nowhere and not slow and not one_way and not behind:
         return
     why = f"in {seen.steps} steps the weights come some {moved:.2g} times their own length, and "
-    if falling > 0:
-        why += f"the loss still falls: {falling:.0%} of its way in the last fifth of the run"
+    if behind:
+        why += f"the loss, though it falls, ends at {end:.3g} times what the best constant answer loses"
+    elif falling > 0:
+        why += f"the loss still falls: {falling:.0%} of its way over the last fifth of all rates"
     else:
         why += "little is learned"
     evidence = [Evidence("Σ ‖Δw‖/‖w‖ over the run", moved, math.nan, STANDS if nowhere else SMALL, np.inf)]
     if not nowhere:
         fall = FALLS if slow else STEADY
-        evidence.append(Evidence("share of the loss's fall in the last fifth", falling, 0.0, -np.inf, fall))
+        evidence.append(
+            Evidence("share of the loss's fall over the last fifth of all rates", falling, 0.0, -np.inf, fall)
+        )
     if not nowhere and not slow:
         quantity = "cosine of gradients that follow each other, late"
         evidence = [*evidence[1:], Evidence(quantity, straight, 0.0, -np.inf, STRAIGHT)]
-    severity: Severity = "failure" if seen.unlearned() > 0.9 else "warning"
-    yield Finding("step_too_small", severity, "", 0, why, tuple(evidence))
+    if behind and not nowhere and not slow and not one_way:
+        evidence = [Evidence("loss at the end over the best constant answer's", end, math.nan, -np.inf, begun)]
+    severity: Severity = "failure" if seen.left() > NOTHING_LEARNED else "warning"
+    yield Finding("step_too_small", severity, "", 0, f"{why}{_spent(seen)}", tuple(evidence))
+
+
+def _fall(seen: Seen) -> tuple[float, float, float]:
+    """The loss at the start, before the last fifth of all rates, and at the end, over the best constant answer's.
+
+    A step late in a schedule that has cut the rate is a small part of one, and so is what it brings. Of all training
+    samples where they were looked at often enough, else of the last batches.
+    """
+    late = int(np.searchsorted(np.cumsum(seen.factors), 0.8 * seen.factors.sum()))
+    losses, unit = seen.track("loss/training"), seen.constant_of_all
+    if len(losses) > SMOOTHED // 2 and np.isfinite(losses.values).all() and unit > 0:
+        before = max(int(np.searchsorted(losses.steps, late, "right")) - 1, 0)
+        start, middle, end = (float(losses.values[i]) for i in (0, before, -1))
+    else:
+        unit = seen.constant if seen.constant > 0 else 1.0
+        start, middle, end = (float(seen.smooth[min(i, seen.steps - 1)]) for i in (FIRST, late, seen.steps))
+    return start / unit, middle / unit, end / unit
+
+
+def _spent(seen: Seen) -> str:
+    """What is to be said of a schedule that has left little of the rate, if it has."""
+    share = float(seen.factors.mean()) if seen.steps else 1.0
+    return f"; the schedule leaves {share:.2g} of lr, the mean over all steps" if share < SPENT else ""

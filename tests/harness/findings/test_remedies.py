@@ -20,6 +20,7 @@ from harness.spec.losses import CrossEntropy
 from harness.spec.optimizers import SGD, Adam, Momentum
 from harness.spec.problem import DataSet, Network, Rosenbrock
 from harness.spec.recipe import L1, L1L2, L2, Decoupled, GlobalNorm, NoClip, NoDecay, NoPenalty, Recipe
+from harness.spec.schedules import Constant, Cosine, Step
 from harness.spec.stopping import EarlyStopping
 
 HE, GLOROT = Scaled("he", "normal"), Scaled("glorot", "uniform")
@@ -35,7 +36,7 @@ def ill(problem=NET, recipe=GOOD, faults=(), step=0, kind="vanishing", precision
     cell = Cell(problem, recipe, Budget(steps=200, batch=more.pop("batch", 32)), "numpy", precision=precision)
     finding = Finding(kind, "warning", "", step, "", (), 1.0)
     task = tasks.make(problem)
-    numbers = {"steps": 200, "norm": 0.523, "moved": 15.0, "near": 12} | more
+    numbers = {"steps": 200, "norm": 0.523, "moved": 15.0, "near": 12, "scheduled": 1.0} | more
     return Ill(cell, faults, finding, task.inputs, task.samples, **numbers)
 
 
@@ -80,6 +81,8 @@ TABLE = [
     ("rate_over_10", ill(faults=(Rate(64, 9.0),), step=64), None),  # set back, not made smaller from the start
     ("rate_by_length", ill(), {"optimizer": SGD(0.01)}),  # 15 lengths, of 1.5
     ("rate_by_length", ill(moved=math.nan), None),
+    ("no_schedule", ill(recipe=replace(GOOD, schedule=Step(2)), scheduled=0.1), {"schedule": Constant()}),
+    ("no_schedule", ill(recipe=replace(GOOD, schedule=Cosine()), scheduled=0.5), None),
     ("rate_default", ill(), {"optimizer": SGD(0.01)}),
     ("rate_default", ill(recipe=Recipe(Adam(0.001))), None),
     ("adam", ill(), {"optimizer": Adam(0.001)}),
