@@ -9,6 +9,7 @@ from harness.findings import changed, clipping, fitting, noise, non_finite, reme
 from harness.findings.confidence import confidence
 from harness.findings.finding import SEVERITIES, Diagnosis, Finding, Kind, Unjudged
 from harness.findings.seen import Seen
+from harness.health.rate import STAYS
 from harness.spec.job import LEVELS, Level
 from harness.store import Record
 
@@ -55,7 +56,7 @@ NEEDS: Mapping[Kind, tuple[str, Level]] = {
 }
 
 CHANGING: tuple[Kind, ...] = ("vanishing", "exploding", "step_too_large", "step_too_small")
-FEWEST = 2 * steps.STAYS  # observed steps, half of them before a change
+FEWEST = 2 * STAYS  # observed steps, half of them before a change
 
 
 def diagnose(record: Record) -> Diagnosis:

@@ -16,7 +16,7 @@ from harness.spec.cell import Budget, Cell
 from harness.spec.job import Health
 from harness.spec.layers import BatchNorm, LayerNorm, Residual
 from harness.spec.problem import Network
-from harness.spec.schedules import factors
+from harness.spec.schedules import made
 from harness.store import Record
 
 Floats = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
@@ -116,10 +116,8 @@ class Seen:
     @cached_property
     def factors(self) -> Floats:
         """The schedule's factor at each step, and a plateau's as its cuts were made."""
-        total = tasks.total_steps(self.task.samples, self.cell.budget)
-        cuts = self.track("plateau_factor")
-        cut = np.concatenate([np.ones(1), cuts.values])[np.searchsorted(cuts.steps, np.arange(self.steps), "right")]
-        return np.asarray(factors(self.cell.recipe.schedule, total)[: self.steps] * cut, dtype=np.float64)
+        total, cuts = tasks.total_steps(self.task.samples, self.cell.budget), self.track("plateau_factor")
+        return made(self.cell.recipe.schedule, total, cuts.steps.tolist(), cuts.values.tolist())[: self.steps]
 
     @cached_property
     def expected(self) -> Expected | None:

@@ -8,7 +8,8 @@ import numpy as np
 from harness.findings.changes import changes
 from harness.findings.finding import Evidence, Finding, Severity
 from harness.findings.remedies import SPENT
-from harness.findings.seen import NOTHING_LEARNED, SMOOTHED, UNLEARNED, Floats, Seen
+from harness.findings.seen import NOTHING_LEARNED, SMOOTHED, UNLEARNED, Floats, Integers, Seen
+from harness.health import rate
 from harness.health.stability import limit
 from harness.spec.architecture import is_weight, parameters
 from harness.spec.optimizers import SGD, Momentum
@@ -28,22 +29,19 @@ FALLS, STEADY = 0.03, 0.1  # of the whole fall of the loss, in the last fifth of
 STRAIGHT = 0.5  # cosine of gradients that follow each other: a step could be twice as long before it turned
 LEFT = 0.2  # of the best constant answer's loss: below it there is little left to learn
 FROZEN = 0.5  # of a tensor's weights
-ROUNDED = 0.05  # the same: with so many, the others' steps are a few units in the last place, and these do not count
 NOT_BEGUN = 0.9  # of the way from what the best linear answer loses to what the best constant one does
 NEAR = 1.1  # times: of a loss that is at its least, or at the best constant answer's
-TIMES = math.log(2.0)  # a change of all steps at once below it may be one of gradients
 BACK = 2.0  # overshoot beyond which a quadratic ends above where it began (measure.curvature)
 TWICE = 2  # of the first steps: one alone may be made good
 CONVERGED = 1e-4  # of the best constant answer's loss: gradients are rounding and noise
-STAYS = 4  # observed steps: a change of rate stays for as long
 
 
 def judge(seen: Seen) -> Iterator[Finding]:
     """First steps by the Hessian; changes of the rate; frozen weights; a rate that was wrong from the start."""
-    rate = list(_past_the_least(seen)) or list(_changed_rate(seen))
-    yield from rate
+    found = list(_past_the_least(seen)) or list(_changed_rate(seen))
+    yield from found
     yield from _frozen(seen)
-    if not rate:
+    if not found:
         yield from _too_large(seen)
         yield from _too_small(seen)
 
@@ -51,65 +49,43 @@ def judge(seen: Seen) -> Iterator[Finding]:
 def _changed_rate(seen: Seen) -> Iterator[Finding]:
     """All tensors' updates become longer or shorter at once, beside their gradients too, and stay so."""
     weights = [name for name in seen.task.parameters if is_weight(name)]
-    steps = seen.track("update_norm", weights[0]).steps if weights else seen.track("").steps
-    if len(steps) < 2 * STAYS:
+    if not weights or not len(seen.track("update_norm", weights[0])):
         return
-    lengths, per_gradient = _lengths(seen, weights)
-    # What changes with the gradient changes one of the two, by the optimizer; what changes the rate changes both.
-    jumps = np.stack([np.diff(lengths, axis=1), np.diff(per_gradient, axis=1)])
-    jumps = np.where(_rounded(seen, weights), 0.0, jumps).reshape(-1, len(steps) - 1)
-    least = np.where((jumps > 0).all(axis=0), jumps.min(axis=0), 0.0)
-    least = np.where((jumps < 0).all(axis=0), jumps.max(axis=0), least)
+
+    def norms(suffix: str = "") -> tuple[Integers, Floats, Floats]:
+        moves, gradients = (
+            np.stack([seen.track(f"{name}{suffix}", tensor).values for tensor in weights], axis=1)
+            for name in ("update_norm", "clipped_norm")
+        )
+        return seen.track(f"update_norm{suffix}", weights[0]).steps, moves, gradients
+
+    frozen = np.stack([seen.track("frozen", tensor).values for tensor in weights], axis=1)
+    (steps, moves, gradients), (each, *looked) = norms(), norms("_between")
     changed = np.array([change.step for change in changes(seen)])
-    ratio = np.median(per_gradient, axis=0)
-    for i in np.flatnonzero(np.abs(least) > TIMES):
-        at, jump = int(steps[i + 1]), float(least[i])
-        elsewhere = ((changed > steps[i]) & (changed <= at)).any()
-        enough = STAYS <= i + 1 <= len(steps) - STAYS and seen.left(at) > CONVERGED
-        stays = _stays(np.median(lengths, axis=0), int(i), jump)
-        # Of an optimizer with a memory ‖Δw‖/‖g‖ varies as gradients do: its jump stays too, or stands out of that.
-        varies = max(np.ptp(ratio[max(i - STAYS + 1, 0) : i + 1]), np.ptp(ratio[i + 1 : i + 1 + STAYS])) / 2
-        if not enough or elsewhere or not stays or not (_stays(ratio, int(i), jump) or abs(jump) > varies):
+    for i, jump in rate.jumps(moves, gradients, frozen, seen.factors[steps]):
+        before, at = int(steps[i]), int(steps[i + 1])
+        if at - before > 1:
+            gap = (each >= before) & (each <= at)
+            if gap.sum() != at - before + 1:
+                continue  # nobody has looked into it
+            found = rate.within(looked[0][gap], looked[1][gap], seen.factors[each[gap]], jump)
+            if found is None:
+                continue
+            before, jump = before + found[0], found[1]
+            at = before + 1
+        if ((changed > before) & (changed <= at)).any() or seen.left(at) <= CONVERGED:
             continue
-        up = least[i] > 0
+        up = jump > 0
         quantity = "ln ‖Δw‖, and ln ‖Δw‖/‖g‖, over those of the step observed before: the tensor that changes least"
         yield Finding(
             "step_too_large" if up else "step_too_small",
             "warning",
             "",
             at,
-            f"steps become {math.exp(abs(least[i])):.2g} times {'longer' if up else 'shorter'}, which no schedule says",
-            (Evidence(quantity, float(least[i]), 0.0, -TIMES, TIMES),),
+            f"steps become {math.exp(abs(jump)):.2g} times {'longer' if up else 'shorter'}, which no schedule says",
+            (Evidence(quantity, jump, 0.0, -rate.TIMES, rate.TIMES),),
         )
         return
-
-
-def _stays(values: Floats, i: int, jump: float) -> bool:
-    """Whether all that is seen for a while after the jump is beyond all that was seen before, by half of it."""
-    before, after = values[max(i - STAYS + 1, 0) : i + 1], values[i + 1 : i + 1 + STAYS]
-    stayed = after - before.max() if jump > 0 else before.min() - after
-    return bool((stayed > abs(jump) / 2).all())
-
-
-def _lengths(seen: Seen, weights: list[str]) -> tuple[Floats, Floats]:
-    """ln ‖Δw‖ of each tensor at each observed step, at a factor of the schedule of 1; and less ln ‖g'‖."""
-    steps = seen.track("update_norm", weights[0]).steps
-    lengths, gradients = (
-        np.log(np.array([seen.track(name, tensor).values for tensor in weights]))
-        for name in ("update_norm", "clipped_norm")
-    )
-    lengths = lengths - np.log(seen.factors[steps])
-    return lengths, lengths - gradients
-
-
-def _rounded(seen: Seen, weights: list[str]) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
-    """Whether rounding, not the rate, may have set how long a step is: of each tensor, from each observed step on.
-
-    It is so where weights were lost in it before, or are since the schedule has cut the rate.
-    """
-    frozen = np.array([seen.track("frozen", tensor).values for tensor in weights]) > ROUNDED
-    cut = np.diff(seen.factors[seen.track("update_norm", weights[0]).steps]) < 0
-    return np.asarray(frozen[:, :-1] | (frozen[:, 1:] & cut))
 
 
 def _frozen(seen: Seen) -> Iterator[Finding]:

@@ -20,6 +20,7 @@ from harness.problems.task import Task
 from harness.spec.job import Health
 from harness.spec.problem import Network
 from harness.spec.recipe import Clip, GlobalNorm, NoClip, PerTensor, Recipe
+from harness.spec.schedules import made
 
 OF_NAMES = ("tensors", "layers", "active", "histograms")  # in ``Observed``, by the name of a quantity or layer
 BLOCK = 64  # steps made before anybody looks whether their losses are finite
@@ -35,7 +36,7 @@ def measure(run: Run, what: Health) -> Outcome:
     ‖Δw‖/‖w‖; ``clip_bound``, 1 where the clip changed the gradient, else 0. At level standard, at the last step of
     each window, of each layer: ``mean``, ``spread``, ``zeros`` and ``saturated`` over all its batches, and how many
     units are ``dead``: 0 for every sample and place of them; a window that is not full says nothing. Of each step of
-    the gaps that ``measure.between`` looks into, each tensor's ``weight_norm_between`` and ``update_norm_between``. At
+    the gaps that ``measure.between`` looks into, each tensor's ``weight_norm_between`` and so on. At
     the evaluations ``loss/PART`` and ``metric/PART``, and of layers with units how many are ``identical`` to another.
     At level full those of ``measure.curvature``, and with the others of a window ``histogram``: the share of each
     layer's outputs in each bin of ``harness.observation``.
@@ -51,7 +52,7 @@ def measure(run: Run, what: Health) -> Outcome:
         found += of_tensors(gone.at, gone.seen, layout, run)
         if layout.layers:
             found += of_layers(gone.at, gone.seen, layout, what.window, run.order.shape[1])
-        unlikely = between.unlikely(gone.at, gone.seen, layout)
+        unlikely = between.unlikely(gone.at, gone.seen, layout, gone.factors)
     if unlikely:
         again = _trained(run, replace(what, level="standard"), layout, unlikely, max(unlikely))
         found += between.of_steps(again.at, again.seen, unlikely, layout)
@@ -76,6 +77,7 @@ class Gone(NamedTuple):
     at: Integers
     seen: Observed
     diverged: int | None
+    factors: Floats  # of the rate, at each step of the budget
 
 
 def _trained(
@@ -103,15 +105,14 @@ def _trained(
     if feedback.stopped is not None:
         found.append(series("stopped", [feedback.stopped], [feedback.stopped]))
     diverged = first_not_finite(losses)
+    cuts = [step for step, _ in feedback.cuts], [scale for _, scale in feedback.cuts]
     if feedback.cuts:
-        found.append(
-            series("plateau_factor", [scale for _, scale in feedback.cuts], [step for step, _ in feedback.cuts])
-        )
+        found.append(series("plateau_factor", cuts[1], cuts[0]))
     until = len(run.order) if diverged is None else diverged
     at, seen = observing.until(until)
     if curvature is not None:
         found += curvature.until(until)
-    return Gone(found, at, seen, diverged)
+    return Gone(found, at, seen, diverged, made(run.cell.recipe.schedule, len(run.order), *cuts))
 
 
 def looked_at(run: Run, trainer: Trainer, step: int, layout: Layout) -> list[Series]:

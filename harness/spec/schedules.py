@@ -1,5 +1,6 @@
 """How the rate changes: η_t = lr · factor(t), t = 0 at the first update."""
 
+from collections.abc import Sequence
 from typing import Annotated, get_args
 
 import msgspec
@@ -119,6 +120,12 @@ def factors(schedule: Schedule, steps: int) -> Floats:
         case WarmUp(steps=length, start=start, then=then):
             rise = start + (1 - start) * t[:length] / length
             return np.concatenate([rise, factors(then, max(steps - length, 0))])
+
+
+def made(schedule: Schedule, steps: int, at: Sequence[int], scales: Sequence[float]) -> Floats:
+    """The factors of a run: the schedule's, and from each of these steps on so much of them, as a plateau has cut."""
+    places = np.searchsorted(np.asarray(at), np.arange(steps), "right")
+    return np.asarray(factors(schedule, steps) * np.concatenate([np.ones(1), scales])[places], dtype=np.float64)
 
 
 def _one_cycle(schedule: OneCycle, t: Floats, steps: int) -> Floats:

@@ -55,7 +55,7 @@ def test_steps_that_nobody_observed_may_be_as_long_as_they_like(observe, every):
     """At a rate of 3 the weights grow a hundredfold within a few steps, and by nothing else than those steps."""
     record = observe(WIDE, Recipe(SGD(3.0)), 60, every=every)
     looked = [series for series in set(record.table["series"]) if series.endswith("_between")]
-    assert sorted(looked) == ["update_norm_between", "weight_norm_between"]
+    assert sorted(looked) == ["clipped_norm_between", "update_norm_between", "weight_norm_between"]
     assert found(record) == []
     assert "step_too_large" in {finding.kind for finding in diagnose(record).findings}
 

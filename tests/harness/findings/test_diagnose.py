@@ -73,7 +73,8 @@ def test_what_was_planted_is_said_first(observe, problem, recipe, faults, expect
 
 def test_what_a_plateau_cuts_is_no_change_of_the_rate(observe):
     """With a threshold that no loss reaches, the second evaluation cuts, down to the floor."""
-    record = observe(NET, replace(GOOD, schedule=Plateau(0.01, patience=1, every=50, threshold=0.99, floor=0.01)))
+    plateau = Plateau(0.01, patience=1, every=50, threshold=0.99, floor=0.01)
+    record = observe(NET, replace(GOOD, schedule=plateau), every=1)
     assert Seen(record).track("plateau_factor").steps.tolist() == [100]
     assert Seen(record).factors.tolist() == [1.0] * 100 + [0.01] * 100
     assert first(record) is None

@@ -26,13 +26,16 @@ LAYOUT = Layout(tasks.make(NET), "standard")  # dense1.bias, dense1.weight, dens
 def seen(norms, moves):
     """What was seen of a run whose dense1.weight has these norms and steps; the others stand at 1."""
     at = LAYOUT.parameters.index("dense1.weight")
-    tensors = {"weight_norm": np.ones((len(norms), 4)), "update_norm": np.zeros((len(norms), 4))}
+    shape = len(norms), 4
+    tensors = {"weight_norm": np.ones(shape), "update_norm": np.zeros(shape)}
+    tensors |= {"clipped_norm": np.ones(shape), "frozen": np.zeros(shape)}
     tensors["weight_norm"][:, at], tensors["update_norm"][:, at] = norms, moves
     return Observed(np.zeros(len(norms)), np.zeros(len(norms)), tensors, {}, {}, {})
 
 
 def steps(norms, moves, every=5):
-    return sorted(between.unlikely(np.arange(len(norms)) * every, seen(norms, moves), LAYOUT))
+    at = np.arange(len(norms)) * every
+    return sorted(between.unlikely(at, seen(norms, moves), LAYOUT, np.ones(at[-1] + 1)))
 
 
 @pytest.mark.parametrize(
@@ -57,7 +60,17 @@ def test_what_is_no_gap_is_not_looked_into_and_of_many_the_first():
     assert steps(norms, [0.0] * 40, every=1) == []
     assert steps(norms, [0.0] * 40, every=2) == list(range(2 * between.GAPS + 1))
     minimal = Observed(np.zeros(9), np.zeros(9), {"gradient_norm": np.ones((9, 4))}, {}, {}, {})
-    assert between.unlikely(np.arange(9) * 2, minimal, LAYOUT) == frozenset()
+    assert between.unlikely(np.arange(9) * 2, minimal, LAYOUT, np.ones(17)) == frozenset()
+
+
+@pytest.mark.parametrize(("times", "expected"), [(1.9, []), (2.1, list(range(25, 31))), (1 / 2.1, list(range(25, 31)))])
+def test_a_gap_is_looked_into_where_all_steps_are_twice_as_long_from_then_on(times, expected):
+    """Between the sixth and the seventh that was observed; no norm of weights moves."""
+    run = seen([1.0] * 12, [0.0] * 12)
+    run.tensors["update_norm"][:] = np.where(np.arange(12) < 6, 0.01, 0.01 * times)[:, None]
+    assert sorted(between.unlikely(np.arange(12) * 5, run, LAYOUT, np.ones(56))) == expected
+    scheduled = np.where(np.arange(56) < 30, 1.0, times)
+    assert between.unlikely(np.arange(12) * 5, run, LAYOUT, scheduled) == frozenset()
 
 
 @pytest.mark.parametrize("level", ["standard", "full"])
