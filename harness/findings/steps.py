@@ -68,7 +68,8 @@ def _changed_rate(seen: Seen) -> Iterator[Finding]:
             gap = (each >= before) & (each <= at)
             if gap.sum() != at - before + 1:
                 continue  # nobody has looked into it
-            found = rate.within(looked[0][gap], looked[1][gap], seen.factors[each[gap]], jump)
+            earlier = gradients[max(i - rate.STAYS + 1, 0) : i + 1]
+            found = rate.within(looked[0][gap], looked[1][gap], seen.factors[each[gap]], jump, earlier)
             if found is None:
                 continue
             before, jump = before + found[0], found[1]

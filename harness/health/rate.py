@@ -47,20 +47,22 @@ def jumps(moves: Floats, gradients: Floats, frozen: Floats, factors: Floats) -> 
 
 
 @np.errstate(all="ignore")
-def within(moves: Floats, gradients: Floats, factors: Floats, jump: float) -> tuple[int, float] | None:
+def within(moves: Floats, gradients: Floats, factors: Floats, jump: float, earlier: Floats) -> tuple[int, float] | None:
     """At which of the steps of a gap the rate changed, the one before it as index, and by how much; as above.
 
     From the step before the gap to the one after it. The step at which all tensors jump that way at once, beside their
     gradients too; if there is none, as where a memory keeps the rate of earlier steps, the whole gap, unless a gradient
-    in it stands out of those before and after, which explains what follows it: then None.
+    in it, or of those that were observed ``earlier``, stands out of those before and after it, which explains what
+    follows: then None.
     """
     lengths, per_gradient = lengths_of(moves, gradients, factors)
     each = least_of(np.diff(lengths, axis=0), np.diff(per_gradient, axis=0)) * np.sign(jump)
     at = int(np.argmax(each))
     if each[at] > TIMES:
         return at, float(each[at] * np.sign(jump))
-    norms = np.sqrt((gradients**2).sum(axis=1))
-    return (len(moves) - 2, jump) if norms.max() <= STANDS_OUT * max(norms[0], norms[-1]) else None
+    ends, every = gradients[[0, -1]], np.concatenate([earlier, gradients])
+    largest, usual = (float(np.linalg.norm(norms, axis=1).max()) for norms in (every, ends))
+    return (len(moves) - 2, jump) if largest <= STANDS_OUT * usual else None
 
 
 def lengths_of(moves: Floats, gradients: Floats, factors: Floats) -> tuple[Floats, Floats]:

@@ -73,7 +73,7 @@ MEASURING = (
     "suites/everything.py",
 )
 # Meaning → a digest of the code that measures.
-KNOWN = {3: "525b8ed3ebb08462"}
+KNOWN = {3: "96fde83e666aac78"}
 
 
 def test_code_that_measures_does_not_change_without_a_word_on_what_its_figures_mean():

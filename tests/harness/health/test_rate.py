@@ -58,7 +58,7 @@ def test_where_rounding_sets_how_long_a_step_is_none_is_judged():
 def test_within_a_gap_the_step_is_found_at_which_the_rate_changed():
     rates = np.where(np.arange(11) < 7, 0.1, 0.3)
     moves, gradients = momentum(np.ones(11), rates), np.ones((11, 1))
-    assert rate.within(moves, gradients, np.ones(11), 1.0) == (6, pytest.approx(math.log(3)))
+    assert rate.within(moves, gradients, np.ones(11), 1.0, gradients[:1]) == (6, pytest.approx(math.log(3)))
 
 
 def test_a_gradient_within_a_gap_explains_the_steps_behind_it():
@@ -68,7 +68,7 @@ def test_a_gradient_within_a_gap_explains_the_steps_behind_it():
     moves = momentum(gradients, np.full(11, 0.1))
     jump = math.log(float(moves[-1, 0] / moves[0, 0]))
     assert jump == pytest.approx(math.log(2.51), abs=0.01)
-    assert rate.within(moves, gradients[:, None], np.ones(11), jump) is None
+    assert rate.within(moves, gradients[:, None], np.ones(11), jump, np.ones((4, 1))) is None
 
 
 def test_a_memory_of_the_rate_changes_steps_little_by_little():
@@ -79,4 +79,6 @@ def test_a_memory_of_the_rate_changes_steps_little_by_little():
         v = 0.9 * v + (0.1 if t < 1 else 0.01)
     jump = math.log(moves[-1] / moves[0])
     assert jump < -rate.TIMES
-    assert rate.within(np.array(moves)[:, None], np.ones((11, 1)), np.ones(11), jump) == (9, jump)
+    moves, ones = np.array(moves)[:, None], np.ones((11, 1))
+    assert rate.within(moves, ones, np.ones(11), jump, np.ones((4, 1))) == (9, jump)
+    assert rate.within(moves, ones, np.ones(11), jump, np.array([[3.0], [1.0]])) is None  # what it still holds
