@@ -220,7 +220,7 @@ def diagnose(
     lengths: dict[str, Any] = {"seeds": seeds, "steps": steps, "epochs": epochs}
     measure: dict[str, Any] = {"level": level, "every": every, "window": window}
     settings = Settings(threads, limit, _pythons(python))
-    if problem not in catalogue.CATALOGUE and Path(problem).is_dir():
+    if problem and problem not in catalogue.CATALOGUE and Path(problem).is_dir():
         given = [name for name, value in (selections | lengths | measure).items() if value not in (None, ())]
         if given:
             raise InvalidInput(f"{problem} is a run, judged as it is: leave out --{', --'.join(given)}")
@@ -229,7 +229,8 @@ def diagnose(
         plural = {"penalties" if name == "penalty" else f"{name}s": value for name, value in selections.items()}
         chosen, named = diagnosis.studies(problem, **measure, pythons=settings.pythons, **plural, **lengths)
         folder = out_ or _folder(chosen, named)
-        line = None if problem.endswith(".toml") else _line("diagnose", problem, **selections, **lengths, **measure)
+        words = _line("diagnose", problem, **selections, **lengths, **measure) + ["--remedy"] * remedy
+        line = None if problem.endswith(".toml") else words
         tally = _run(chosen, folder, settings, fresh, False, line)
         if not tally.measured:
             raise NothingMeasured(f"nothing was measured: {tally.others}, see the lines above")
@@ -257,9 +258,10 @@ def _remedied(
 ) -> dict[str, Any]:
     """Make a run again with each remedy of what is wrong with it, print before and after, write the best."""
     trials = treatment.proposed(one, settings.pythons)
-    about = {name: value for name, value in Store.open(folder).about().items() if name != "schema"}
-    own = [*Store.open(folder).problems(), *treatment.cases(trials, one)]
-    with Store.create(folder, {**about, "problems": [canonical(case) for case in dict.fromkeys(own)]}) as store:
+    about: dict[str, Any] = {name: value for name, value in Store.open(folder).about().items() if name != "schema"}
+    about["problems"] = [canonical(case) for case in treatment.cases(trials, one)]
+    about["remedies"] = {**(about.get("remedies") or {}), **{key(trial.job): trial.remedy for trial in trials}}
+    with Store.create(folder, about) as store:
         selection = Selection([trial.job for trial in trials], {})
         tally = running.run("remedies", selection, store, settings, False, err)
         found = treatment.outcomes(one, trials, store)

@@ -55,7 +55,7 @@ def studies(
     """
     names = selectors.problems((problem,))
     if len(names) != 1:
-        raise InvalidInput(f"diagnose takes one problem, not {len(names)}: {', '.join(names) or problem}")
+        raise InvalidInput(f"diagnose takes one problem, not {len(names)}: {', '.join(names) or repr(problem)}")
     stem = Path(problem).stem if problem.endswith(".toml") else problem
     name = re.sub(r"[^\w.+-]+", "-", f"diagnose-{stem}").strip("-")
     measure = Health(level=level or "standard", evaluations=EVALUATIONS)  # type: ignore[arg-type]  # checked there

@@ -50,6 +50,7 @@ class Mark(TypedDict):
     study: NotRequired[dict[str, Any] | None]
     line: NotRequired[list[str] | None]  # the words of the command line that made it
     problems: NotRequired[list[dict[str, Any]]]  # cases in a user's own files: their names and targets for reports
+    remedies: NotRequired[dict[str, str]]  # of jobs that are another with a remedy: by key which
 
 
 class _Head(msgspec.Struct, frozen=True):
@@ -232,6 +233,10 @@ class Store:
             )
         for leftover in (*self.folder.glob(_PARTS), *self.jobs.glob("*.part")):
             leftover.unlink()
+        if not fresh:  # what became of it stays told, whoever writes next
+            problems, more = about.get("problems") or [], held.get("problems") or []
+            about = {"remedies": held.get("remedies") or {}, **about}
+            about |= {"problems": [*problems, *(one for one in more if one not in problems)]}
         write_atomically(mark, msgspec.json.encode({"schema": SCHEMA, **about}))
         self.jobs.mkdir(exist_ok=True)
 

@@ -41,10 +41,16 @@ def again(material: Material, records: Iterable[Record]) -> Again:
     every = list(records)
     if len(every) == 1:
         return Again((replay(material, material.key(every[0])),))
-    found = [_made_by(material, material.key(record)) for record in every]
-    lines, strays = set(filter(None, found)), found.count("")
-    words = f"{counted(strays, 'record')} of no known selection: run each again by its key in records.csv."
-    return Again(tuple(sorted(lines)), words if strays else "")
+    by_line: dict[str, list[str]] = {}
+    for name in map(material.key, every):
+        by_line.setdefault(_made_by(material, name), []).append(name)
+    strays = by_line.pop("", [])
+    of_remedies = sum(name in material.remedies for name in strays)
+    told = (
+        (of_remedies, "of remedies: gradgauge diagnose FILE --remedy makes them, of the problem's own file."),
+        (len(strays) - of_remedies, "of no known selection: run each again by its key in records.csv."),
+    )
+    return Again(tuple(sorted(by_line)), " ".join(f"{counted(n, 'record')} {words}" for n, words in told if n))
 
 
 def replay(material: Material, key: str) -> str:
@@ -75,9 +81,10 @@ def _made_by(material: Material, key: str) -> str:
     """The line that makes a record, among others; empty if its folder's study does not select it."""
     job, folder = material.keyed[key].job, material.folders[key]
     study = material.studies.get(folder)
-    if study is None or not _selects(study, job.cell, job.measure):
-        return ""
-    return _line(material, folder, job.environment.threads)
+    line = _line(material, folder, job.environment.threads) if study is not None else ""
+    if key in material.remedies and folder in material.lines:
+        return line if "--remedy" in material.lines[folder] else f"{line} --remedy"
+    return line if study is not None and _selects(study, job.cell, job.measure) else ""
 
 
 @functools.cache

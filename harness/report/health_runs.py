@@ -17,6 +17,9 @@ from harness.spec.recipe import Recipe
 from harness.store import Record
 
 
+BEFORE = " (before any remedy)"
+
+
 @dataclass(frozen=True, eq=False)
 class Run:
     """One observed run and its diagnosis."""
@@ -110,11 +113,26 @@ def cases(material: Material) -> tuple[Case, ...]:
             one = Run(record, material.of(record.job), Seen(record), diagnose(record))
             found.setdefault((setting(cell, measure), cell.recipe, cell.seed), []).append(one)
     order = list(material.contenders.values())
-    keys = sorted(found, key=lambda key: (setting_order(key[0]), recipe_order(key[1]), key[2]))
+    remedies = {key: _remedy(material, runs) for key, runs in found.items()}
+    before = {key: remedies[key] == BEFORE for key in found}
+    keys = sorted(found, key=lambda key: (setting_order(key[0]), not before[key], recipe_order(key[1]), key[2]))
     return tuple(
-        Case(rest, *key, tuple(sorted(found[key], key=lambda run: order.index(run.contender))))
+        Case(
+            rest + remedies[key],
+            *key,
+            tuple(sorted(found[key], key=lambda run: order.index(run.contender))),
+        )
         for rest, key in zip(_rests(material, keys), keys, strict=True)
     )
+
+
+def _remedy(material: Material, runs: Sequence[Run]) -> str:
+    """Which remedy these runs are of, or that they are those before any, where some are."""
+    if not material.remedies:
+        return ""
+    names = {material.remedies.get(material.key(run.record), "") for run in runs}
+    told = ", ".join(sorted(name.replace("_", " ") for name in names if name))
+    return f" (remedy: {told})" if told else BEFORE
 
 
 def _rests(material: Material, keys: Sequence[tuple[Setting, Recipe, int]]) -> list[str]:

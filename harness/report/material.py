@@ -86,6 +86,7 @@ class Material:
     folders: dict[str, str]  # key → run folder, as replay takes it
     studies: dict[str, Study]  # run folder → the study that it was made from, where that can be read
     lines: dict[str, tuple[str, ...]]  # run folder → the words that made it, where a line of the command line did
+    remedies: dict[str, str]  # key of a run that is another with a remedy → which
     own: tuple[Case, ...]  # a user's own problems, by name and target, as the runs tell
     unreadable: tuple[str, ...]  # what is wrong with records that cannot be read
     out: str  # where the report is written, as a command takes it
@@ -173,6 +174,7 @@ def read(runs: Sequence[Path], out: Path) -> Material:
     studies: dict[str, Study] = {}
     lines: dict[str, tuple[str, ...]] = {}
     own: dict[Case, None] = {}
+    remedies: dict[str, str] = {}
     found: dict[str, tuple[Record, str]] = {}
     unreadable: list[str] = []
     empty: list[str] = []
@@ -194,6 +196,7 @@ def read(runs: Sequence[Path], out: Path) -> Material:
             with contextlib.suppress(InvalidInput):  # of a gradgauge whose studies had other fields
                 studies[shown(folder)] = from_json(Study, msgspec.json.encode(study))
         own |= dict.fromkeys(store.problems())
+        remedies |= mark.get("remedies") or {}
         records, damaged = store.readable(found)
         found |= {key: (record, shown(folder)) for key, record in records.items()}
         unreadable += damaged
@@ -211,6 +214,7 @@ def read(runs: Sequence[Path], out: Path) -> Material:
         {key: folder for key, (_, folder) in found.items()},
         studies,
         lines,
+        remedies,
         tuple(sorted(own, key=lambda case: (case.name, to_json(case)))),
         (*unreadable, *empty),
         shown(out),

@@ -1,6 +1,7 @@
 """``gradgauge diagnose`` as its user meets it: what it says, its exit code, what it leaves."""
 
 import json
+import shlex
 import sys
 
 import pytest
@@ -124,7 +125,12 @@ def test_remedies_are_applied_and_the_best_is_a_file_that_is_healthy(tmp_path, g
     case = from_toml(Case, (tmp_path / "run" / "best.toml").read_text())
     assert case.problem.initialisation == Scaled("he", "normal")
     assert case.name == "ill, initialisation"
-    assert "ill, initialisation" in (tmp_path / "run" / "report.md").read_text()
+    report = (tmp_path / "run" / "report.md").read_text()
+    recipe = "adam[lr=0.01] + global_norm + l2[rate=0.01,on=(dense1.weight)]"
+    assert f"ill, initialisation, {recipe} (remedy: initialisation)" in report
+    assert f"ill, {recipe} (before any remedy)" in report
+    assert "of remedies: gradgauge diagnose FILE --remedy makes them" in report
+    assert "no known selection" not in report
     code, text, told = gradgauge(*line, "--format", "json")
     (found,) = json.loads(text)["remedies"]
     before, *after = found["outcomes"]
@@ -138,7 +144,7 @@ def test_remedies_are_applied_and_the_best_is_a_file_that_is_healthy(tmp_path, g
 
 
 def test_of_a_run_that_diverges_the_rate_is_lowered_and_what_diverges_again_is_never_the_best(tmp_path, gradgauge):
-    line = ("diagnose", "rosenbrock", "--optimizer", "sgd[lr=0.1]", "--steps", "60", "--backend", "numpy")
+    line = ("diagnose", "rosenbrock", "--optimizer", "sgd[lr=0.1]", "--backend", "numpy", "--steps", "60")
     code, table, told = gradgauge(*line, "--out", "run", "--remedy", "--format", "json")
     assert code == 1, told
     (found,) = json.loads(table)["remedies"]
@@ -148,4 +154,8 @@ def test_of_a_run_that_diverges_the_rate_is_lowered_and_what_diverges_again_is_n
     (best,) = [one for one in found["outcomes"] if one["best"]]
     assert best["status"] == "ok"
     assert from_toml(Case, (tmp_path / "run" / "best.toml").read_text()).recipe.optimizer.lr < 0.01
+    gradgauge(*line, "--out", "run")  # without --remedy, and what the others were stays told
+    report = (tmp_path / "run" / "report.md").read_text()
+    assert "(remedy: rate over 30)" in report
+    assert f"gradgauge {shlex.join(line)} --remedy" in report
     assert "frozen" not in ends["rate_by_length"]["findings"]
