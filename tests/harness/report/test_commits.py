@@ -141,7 +141,7 @@ def test_what_changed_failed_and_cannot_be_read_is_told(folder, asv_run):
         ("failed", "torch eager", ""),
         ("diverged", "torch eager", ""),
     }
-    assert "**1 file of asv's cannot be used:** .asv/results/here/deadbeef-existing.json" in words
+    assert "**1 file of asv's cannot be read, or not wholly:** .asv/results/here/deadbeef-existing.json" in words
     assert str(folder) not in words
 
 
