@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 
-from harness.observation import Observed
+from harness.observation import Marks, Observed
 from harness.problems.task import Task
 from harness.spec.cell import Cell
 from harness.spec.job import Level
@@ -69,12 +69,14 @@ class Trainer(Protocol):
         """Make one update for each row of ``order``, shape (steps, batch): indices of training samples."""
         ...
 
-    def observe(self, order: Integers, level: Level) -> Observed:
-        """Make the steps that ``train`` would make of ``order``, and tell what they were like.
+    def observe(self, order: Integers, level: Level, which: Marks | None = None) -> Observed:
+        """Make the steps that ``train`` would make of ``order``, and tell what those of ``which`` (all) were like.
 
-        From the steps' own forward and backward, reduced on the device and fetched once. The parameters after it are
-        those that ``train`` leaves to the last bit; to rounding where operations are fused that nobody looks between
-        (JAX, TensorFlow's graphs, torch's ``compile``, whose loss is observed eagerly). ``train`` pays nothing for it.
+        ``which``, shape (steps,), marks some of them; the others are plain steps, and losses and penalties are given of
+        all. From the steps' own forward and backward, reduced on the device and fetched once. The parameters after it
+        are those that ``train`` leaves to the last bit; to rounding where operations are fused that nobody looks
+        between (JAX, TensorFlow's graphs, torch's ``compile``, whose loss is observed eagerly). ``train`` pays nothing
+        for it.
         """
         ...
 

@@ -20,6 +20,7 @@ from harness.spec.layers import Layer, Residual, Shape, SimpleRNN
 from harness.spec.problem import Network
 
 Floats = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
+Marks = np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
 
 # Of each parameter tensor: g = ∇(loss + penalty) before the clip, w before the update, Δw = w after − w before, which
 # is what the optimizer, its rate and the decays made of g, as it was rounded into w.
@@ -90,7 +91,10 @@ FLAT = 0.01  # share of the largest |φ'| below which an activation counts as sa
 
 
 class Observed(NamedTuple):
-    """What was seen of some steps, each before its update; first axis: the steps."""
+    """What was seen of some steps, each before its update; first axis: the steps.
+
+    From a trainer that made others between them, loss and penalty are of all (``among``).
+    """
 
     loss: Floats  # (steps,) without the penalty
     penalty: Floats  # (steps,) zeros where the recipe has none
@@ -98,6 +102,14 @@ class Observed(NamedTuple):
     layers: Mapping[str, Floats]  # quantity of an output → (steps, layers); empty at level minimal
     active: Mapping[str, Floats]  # layer whose units can die → (steps, units): share of samples (and places) with y ≠ 0
     histograms: Mapping[str, Floats]  # at level full: layer → (steps, BINS + 2), share of its outputs in each bin
+
+
+def among(seen: Observed, which: Marks, loss: Floats, penalty: Floats) -> Observed:
+    """The same with the losses and penalties of all steps, those of the others given, in their order."""
+    losses, penalties = np.empty(len(which)), np.empty(len(which))
+    losses[which], losses[~which] = seen.loss, loss
+    penalties[which], penalties[~which] = seen.penalty, penalty
+    return seen._replace(loss=losses, penalty=penalties)
 
 
 class Watched(NamedTuple):

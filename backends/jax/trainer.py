@@ -1,5 +1,6 @@
 """The training loop, as a JAX user writes it: one jitted call a step, everything on the device."""
 
+import itertools
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
@@ -16,7 +17,7 @@ from backends.jax.normalisation import Moments
 from backends.jax.objective import coming, objective
 from backends.jax.phases import Moving, Phases
 from harness.backend import Evaluation, Floats, Integers, Parameters, Phase, Steps
-from harness.observation import Layout, Observed
+from harness.observation import Layout, Marks, Observed, among
 from harness.problems.data import Part
 from harness.problems.masks import masks
 from harness.problems.task import Task
@@ -51,7 +52,7 @@ class Look(NamedTuple):
 
     layout: Layout
     step: Callable[..., Any]
-    table: Array  # (AT_ONCE of the level, width): a row of what was seen for each step of a block; donated to it
+    table: Array  # (AT_ONCE of the level, width): a row for each step of a block that was looked at; donated to it
 
 
 class JaxTrainer:
@@ -106,7 +107,8 @@ class JaxTrainer:
         seen = {name: np.concatenate([block[name] for block in blocks]) for name in self.state.seen}
         return Steps(seen["loss"], seen.get("penalty", np.zeros(len(order))), seen.get("norms"))
 
-    def observe(self, order: Integers, level: Level) -> Observed:
+    def observe(self, order: Integers, level: Level, which: Marks | None = None) -> Observed:
+        which = np.ones(len(order), dtype=bool) if which is None else which
         with self._precision():
             if level not in self.looks:
                 layout = Layout(self.task, level)
@@ -114,9 +116,15 @@ class JaxTrainer:
                 step = jax.jit(partial(self._observed_step, layout), donate_argnums=(0, 2))
                 table = self._put(np.zeros((AT_ONCE[level], layout.width), self.dtype))
                 self.looks[level] = Look(layout, step, table)
-            look, most = self.looks[level], AT_ONCE[level]
-            tables = [self._observed_block(order[at : at + most], level) for at in range(0, len(order), most)]
-        return look.layout.read(np.concatenate([np.zeros((0, look.layout.width)), *tables]), order.shape[1])
+            layout = self.looks[level].layout
+            tables: list[Floats] = [np.zeros((0, layout.width))]
+            others: list[Floats] = [np.zeros((2, 0))]
+            for begin, end in itertools.pairwise(_cuts(which, AT_ONCE[level])):
+                table, rest = self._observed_block(order[begin:end], which[begin:end], level)
+                tables.append(table)
+                others.append(rest)
+        losses, penalties = np.concatenate(others, axis=1)
+        return among(layout.read(np.concatenate(tables), order.shape[1]), which, losses, penalties)
 
     def phase(self, name: Phase, order: Integers) -> Callable[[], None]:
         if name == "step":
@@ -233,9 +241,9 @@ class JaxTrainer:
         parameters = optax.apply_updates(parameters, updates)
         return jax.tree.leaves(State(parameters, optimizer, running, key, seen, state.row + 1, state.scale))
 
-    def _observed_block(self, rows: Integers, level: Level) -> Floats:
-        """Make some observed steps; what was seen of them is fetched once."""
-        order = np.zeros((AT_ONCE[level], rows.shape[1]), np.int32)
+    def _observed_block(self, rows: Integers, which: Marks, level: Level) -> tuple[Floats, Floats]:
+        """Make some steps, looking at those marked: their rows, and losses and penalties of the others."""
+        order = np.zeros((BLOCK, rows.shape[1]), np.int32)
         order[: len(rows)] = rows
         given = *self.parts["training"], self._put(order)
         last = self.last if level != "minimal" else None
@@ -244,18 +252,25 @@ class JaxTrainer:
             last = self._put({name: np.full(shape, np.nan, self.dtype) for name, shape in shapes})
         layout, step, table = self.looks[level]
         leaves = jax.tree.leaves(self.state._replace(row=self._put(np.int32(0))))
-        for t in range(self.done, self.done + len(rows)):
+        seat = self._put(np.int32(0))
+        for t, marked in enumerate(which, self.done):
             masks = self._masks(t, rows.shape[1]) if self.masked else None
-            leaves, last, table = step(leaves, last, table, *given, masks)
+            if marked:
+                leaves, last, table, seat = step(leaves, last, table, seat, *given, masks)
+            else:
+                leaves = self.step(leaves, *given, *([masks] if self.masked else []))
         self.done += len(rows)
         self.state, self.last = fence(jax.tree.unflatten(self.structure, leaves)), last or self.last
         self.looks[level] = Look(layout, step, table)
-        return np.array(table, np.float64)[: len(rows)]
+        rest = np.zeros((2, int((~which).sum())))
+        for i, name in enumerate(("loss", "penalty") if self.penalised else ("loss",)):
+            rest[i] = np.array(self.state.seen[name], np.float64)[: len(rows)][~which]
+        return np.array(table, np.float64)[: int(which.sum())], rest
 
     def _observed_step(
-        self, layout: Layout, leaves: list[Array], last: Any, table: Array, *given: Any
-    ) -> tuple[list[Array], Any, Array]:
-        """The same update, the gradient that it had where one is kept, and the table with the row of what was seen."""
+        self, layout: Layout, leaves: list[Array], last: Any, table: Array, seat: Array, *given: Any
+    ) -> tuple[list[Array], Any, Array, Array]:
+        """The same update, the gradient that it had where one is kept, the table with what was seen, the next seat."""
         x, y, order, masks = given
         state: State = jax.tree.unflatten(self.structure, leaves)
         batch, before = order[state.row], state.parameters
@@ -269,9 +284,9 @@ class JaxTrainer:
         after = optax.apply_updates(before, updates)
         tensors = observation.of_tensors(layout, g, clipped, (before, after), last)
         head = jnp.stack([seen["loss"], seen.get("penalty", jnp.zeros_like(seen["loss"]))])
-        table = table.at[state.row].set(jnp.concatenate([head, *tensors, *looked]))
+        table = table.at[seat].set(jnp.concatenate([head, *tensors, *looked]))
         made = State(after, optimizer, running, key, state.seen, state.row + 1, state.scale)
-        return jax.tree.leaves(made), None if last is None else g, table
+        return jax.tree.leaves(made), None if last is None else g, table, seat + 1
 
     def _masks(self, step: int, samples: int) -> Any:
         """The masks of a step, which are made on the host."""
@@ -291,6 +306,17 @@ class JaxTrainer:
 
     def _fetch(self, arrays: Arrays) -> Parameters:
         return {name: np.array(arrays[name], np.float64) for name in self.task.parameters}
+
+
+def _cuts(which: Marks, most: int) -> list[int]:
+    """Where to cut steps into blocks of at most BLOCK, of which at most so many are marked."""
+    cuts, looked = [0], 0
+    for t, marked in enumerate(which):
+        looked += int(marked)
+        if looked > most or t - cuts[-1] == BLOCK:
+            cuts.append(t)
+            looked = int(marked)
+    return [*cuts, len(which)] if len(which) else cuts
 
 
 def _nothing(_: object) -> None:

@@ -18,7 +18,7 @@ from backends.reference import curvature
 from backends.reference.layers import Pass
 from backends.reference.losses import metric
 from harness.backend import Evaluation, Integers, Parameters, Phase, Steps
-from harness.observation import Observed
+from harness.observation import Marks, Observed, among
 from harness.problems.data import Part
 from harness.problems.task import Task
 from harness.spec.architecture import places
@@ -108,15 +108,20 @@ class NumpyTrainer:
         return Steps(fetch(seen), fetch(penalised), fetch(norms) if self.observing else None)
 
     @np.errstate(all="ignore")
-    def observe(self, order: Integers, level: Level) -> Observed:
-        batch = order.shape[1]
+    def observe(self, order: Integers, level: Level, which: Marks | None = None) -> Observed:
+        batch, which = order.shape[1], np.ones(len(order), dtype=bool) if which is None else which
         if (batch, level) not in self.observers:
             self.observers[batch, level] = Observer(self, batch, level)
         observer = self.observers[batch, level]
-        rows = np.zeros((len(order), observer.layout.width), like=self.device.like)
-        for i, row in enumerate(self._there(order.astype(np.intp))):
-            rows[i] = observer.step(row)
-        return observer.layout.read(self.device.fetch(rows), batch)
+        rows = np.zeros((int(which.sum()), observer.layout.width), like=self.device.like)
+        others, begin = [self.train(order[:0])], 0
+        for i, at in enumerate(np.flatnonzero(which).tolist()):
+            others.append(self.train(order[begin:at]))
+            rows[i] = observer.step(self._there(order[at].astype(np.intp)))
+            begin = at + 1
+        others.append(self.train(order[begin:]))
+        losses, penalised = (np.concatenate([steps[i] for steps in others]) for i in (0, 1))
+        return among(observer.layout.read(self.device.fetch(rows), batch), which, losses, penalised)
 
     def phase(self, name: Phase, order: Integers) -> Callable[[], None]:
         if name == "step":

@@ -12,7 +12,7 @@ from backends.reference.normalisation import Moments
 from backends.reference.update import States, evaluated_at, initial, update
 from harness.backend import Evaluation, Floats, Integers, Parameters, Phase, Steps
 from harness.errors import Unsupported
-from harness.observation import Layout, Observed
+from harness.observation import Layout, Marks, Observed, among
 from harness.problems.data import Part
 from harness.problems.masks import masks
 from harness.problems.task import Task
@@ -63,20 +63,29 @@ class ReferenceTrainer:
         return Steps(seen, penalised, norms if self.observing else None)
 
     @np.errstate(all="ignore")
-    def observe(self, order: Integers, level: Level) -> Observed:
-        layout = Layout(self.task, level)
-        rows = np.empty((len(order), layout.width))
-        for i, row in enumerate(order):
-            step, before = self._loss_and_gradient(row), self.w
-            penalised = penalties.value(self.recipe.penalty, before, self.task.samples)
-            g, clipped = step.gradients, clips.clip(self.recipe.clip, step.gradients, before)
-            self._update(step)
-            each = [observation.of_tensor(g[n], clipped[n], before[n], self.w[n], self.last.get(n)) for n in before]
-            if level != "minimal":
-                self.last = g
-            tensors = np.transpose(each)[: len(layout.tensors)].ravel()
-            rows[i] = np.concatenate([[step.loss, penalised], tensors, self._looked(layout, step, before)])
-        return layout.read(rows, order.shape[1])
+    def observe(self, order: Integers, level: Level, which: Marks | None = None) -> Observed:
+        layout, which = Layout(self.task, level), np.ones(len(order), dtype=bool) if which is None else which
+        rows, others = [], [self.train(order[:0])]
+        for row, marked in zip(order, which, strict=True):
+            if marked:
+                rows.append(self._observed(row, layout, level))
+            else:
+                others.append(self.train(row[None]))
+        losses, penalised = (np.concatenate([steps[i] for steps in others]) for i in (0, 1))
+        seen = layout.read(np.reshape(rows, (len(rows), layout.width)), order.shape[1])
+        return among(seen, which, losses, penalised)
+
+    def _observed(self, row: Integers, layout: Layout, level: Level) -> Floats:
+        """Make one step; the row of what was seen."""
+        step, before = self._loss_and_gradient(row), self.w
+        penalised = penalties.value(self.recipe.penalty, before, self.task.samples)
+        g, clipped = step.gradients, clips.clip(self.recipe.clip, step.gradients, before)
+        self._update(step)
+        each = [observation.of_tensor(g[n], clipped[n], before[n], self.w[n], self.last.get(n)) for n in before]
+        if level != "minimal":
+            self.last = g
+        tensors = np.transpose(each)[: len(layout.tensors)].ravel()
+        return np.concatenate([[step.loss, penalised], tensors, self._looked(layout, step, before)])
 
     def _looked(self, layout: Layout, step: Step, w: Parameters) -> Floats:
         """The part of a row that is about layers."""

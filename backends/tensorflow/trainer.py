@@ -12,7 +12,7 @@ from backends.tensorflow.observation import Observer
 from backends.tensorflow.phases import Phases
 from backends.tensorflow.update import Update
 from harness.backend import Evaluation, Integers, Parameters, Phase, Steps
-from harness.observation import Observed
+from harness.observation import Marks, Observed, among
 from harness.problems.data import Part
 from harness.problems.masks import masks
 from harness.problems.task import Task
@@ -184,16 +184,22 @@ class TensorFlowTrainer:
 
         return go
 
-    def observe(self, order: Integers, level: Level) -> Observed:
+    def observe(self, order: Integers, level: Level, which: Marks | None = None) -> Observed:
+        which = np.ones(len(order), dtype=bool) if which is None else which
         with self._settings():
             if level not in self.observers:
                 self.observers[level] = Observer(self, level, self.mode)
-            observer, rows = self.observers[level], []
-            for row in tf.unstack(tf.constant(order)):
-                rows.append(observer.step(row))
+            observer, rows, others = self.observers[level], [], []
+            step = modes.concrete(self._step, *self.batches(order.shape[1])) if not which.all() else None
+            for row, marked in zip(tf.unstack(tf.constant(order)), which, strict=True):
+                if marked or step is None:
+                    rows.append(observer.step(row))
+                else:
+                    others.append(step(row, *self.masks(self.steps, len(row))))
                 self.steps += 1
             table = tf.stack(rows).numpy() if rows else np.empty((0, observer.layout.width))
-        return observer.layout.read(table, order.shape[1])
+            rest = tf.stack(others).numpy().astype(np.float64) if others else np.empty((0, 2))
+        return among(observer.layout.read(table, order.shape[1]), which, rest[:, 0], rest[:, 1])
 
     def phase(self, name: Phase, order: Integers) -> Callable[[], None]:
         if name == "step":

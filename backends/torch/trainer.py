@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -11,7 +12,7 @@ from backends.torch.dropout import Draws, Masked
 from backends.torch.observation import Observer
 from backends.torch.update import Update
 from harness.backend import Evaluation, Floats, Integers, Parameters, Phase, Steps
-from harness.observation import Observed
+from harness.observation import Marks, Observed, among
 from harness.problems.data import Part
 from harness.problems.masks import masks
 from harness.problems.task import Task
@@ -110,33 +111,46 @@ class TorchTrainer:
             return self._train(order)
 
     def _train(self, order: Integers) -> Steps:
-        x, y = self.parts["training"]
         seen: list[Tensor] = []
         penalised: list[Tensor] = []
         norms: list[Tensor] = []
         for row in self._rows(order):
-            if self.masked:
-                self._mask(len(row))
-            loss = self.loss(x[row], y[row])
-            seen.append(loss.detach())
-            if self.penalty is not None:
-                extra = self.penalty()
-                penalised.append(extra.detach())
-                loss = loss + extra
-            torch.autograd.backward(loss)
-            if self.observing:
-                norms.append(torch.stack(torch._foreach_norm([w.grad for w in self.weights if w.grad is not None])))
-            self.update()
+            self._step(row, seen, penalised, norms)
         observed = _fetch(norms, len(order), len(self.weights)) if self.observing else None
         return Steps(_fetch(seen, len(order)), _fetch(penalised, len(order)), observed)
 
-    def observe(self, order: Integers, level: Level) -> Observed:
+    def _step(self, row: Tensor, seen: list[Tensor], penalised: list[Tensor], norms: list[Tensor]) -> None:
+        """One update; what it reports goes onto the lists."""
+        x, y = self.parts["training"]
+        if self.masked:
+            self._mask(len(row))
+        loss = self.loss(x[row], y[row])
+        seen.append(loss.detach())
+        if self.penalty is not None:
+            extra = self.penalty()
+            penalised.append(extra.detach())
+            loss = loss + extra
+        torch.autograd.backward(loss)
+        if self.observing:
+            norms.append(torch.stack(torch._foreach_norm([w.grad for w in self.weights if w.grad is not None])))
+        self.update()
+
+    def observe(self, order: Integers, level: Level, which: Marks | None = None) -> Observed:
         if level not in self.observers:
             self.observers[level] = Observer(self, level)
-        observer = self.observers[level]
+        observer, which = self.observers[level], np.ones(len(order), dtype=bool) if which is None else which
+        rows: list[Tensor] = []
+        seen: list[Tensor] = []
+        penalised: list[Tensor] = []
         with self._drawing(on=True):
-            rows = [observer.step(row) for row in self._rows(order)]
-        return observer.layout.read(_fetch(rows, len(order), observer.layout.width), order.shape[1])
+            for row, marked in zip(self._rows(order), which, strict=True):
+                if marked:
+                    rows.append(observer.step(row))
+                else:
+                    self._step(row, seen, penalised, [])
+        found = observer.layout.read(_fetch(rows, len(rows), observer.layout.width), order.shape[1])
+        others = len(order) - len(rows)
+        return among(found, which, _fetch(seen, others), _fetch(penalised, others))
 
     def backward(self, row: Tensor) -> tuple[Tensor, Tensor | None]:
         """Loss and penalty of a batch, and the gradients of their sum, nothing of it compiled."""

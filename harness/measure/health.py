@@ -152,20 +152,21 @@ class Observing:
         return Steps(loss, penalty, None)
 
     def _some(self, rows: Integers) -> Steps:
-        """The next step observed, all of them where every one is; or those before it."""
-        every = self.what.every
-        if self.t % every and self.t not in self.also:
-            coming = [step - self.t for step in self.also if step > self.t]
-            rows = rows[: min([every - self.t % every, *coming])]
+        """All of these steps; where there is something to look at around one, that one, or those before it."""
+        coming = np.arange(self.t, self.t + len(rows))
+        which = (coming % self.what.every == 0) | np.isin(coming, list(self.also))
+        if self.curvature is not None and which.any():
+            first = int(np.argmax(which))
+            rows, which = (rows[:first], which[:first]) if first else (rows[:1], which[:1])
+        self.at += coming[: len(rows)][which].tolist()
+        if not which.any():
             steps = self.trainer.train(rows)
+        elif self.curvature is not None:
+            self.seen.append(self.curvature.around(self.t, rows[0], self.scale))
+            steps = Steps(self.seen[-1].loss, self.seen[-1].penalty, None)
         else:
-            rows = rows if every == 1 and self.curvature is None else rows[:1]
-            if self.curvature is not None:
-                seen = self.curvature.around(self.t, rows[0], self.scale)
-            else:
-                seen = self.trainer.observe(rows, self.what.level)
-            self.at += range(self.t, self.t + len(rows))
-            self.seen.append(seen)
+            seen = self.trainer.observe(rows, self.what.level, which)
+            self.seen.append(seen._replace(loss=seen.loss[which], penalty=seen.penalty[which]))
             steps = Steps(seen.loss, seen.penalty, None)
         self.t += len(rows)
         return steps

@@ -58,7 +58,9 @@ def sentences(material: Material) -> list[str]:
     if material.asv.unreadable:
         files = [shown(path) for path, _ in material.asv.unreadable]
         more = f" and {len(files) - 3} more" if len(files) > 3 else ""
-        found.append(f"**{counted(len(files), 'file')} of asv's cannot be read, or not wholly:** {', '.join(files[:3])}{more}.")
+        found.append(
+            f"**{counted(len(files), 'file')} of asv's cannot be read, or not wholly:** {', '.join(files[:3])}{more}."
+        )
     for machine in material.asv.machines:
         for words in ("failed", "diverged"):
             lost = [f"{who} in {track.benchmark.name}" for said, track, _, who in _lost(machine) if said == words]

@@ -16,7 +16,6 @@ from harness.spec.job import Health
 from harness.spec.recipe import Recipe
 from harness.store import Record
 
-
 BEFORE = " (before any remedy)"
 
 
