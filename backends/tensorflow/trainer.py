@@ -195,7 +195,7 @@ class TensorFlowTrainer:
                 if marked or step is None:
                     rows.append(observer.step(row))
                 else:
-                    others.append(step(row, *self.masks(self.steps, len(row))))
+                    others.append(step(row, *self.masks(self.steps, len(row))) if self.masked else step(row))
                 self.steps += 1
             table = tf.stack(rows).numpy() if rows else np.empty((0, observer.layout.width))
             rest = tf.stack(others).numpy().astype(np.float64) if others else np.empty((0, 2))

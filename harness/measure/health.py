@@ -23,7 +23,7 @@ from harness.spec.recipe import Clip, GlobalNorm, NoClip, PerTensor, Recipe
 from harness.spec.schedules import made
 
 OF_NAMES = ("tensors", "layers", "active", "histograms")  # in ``Observed``, by the name of a quantity or layer
-BLOCK = 64  # steps made before anybody looks whether their losses are finite
+BLOCK = 256  # steps made before anybody looks whether their losses are finite
 ADDING_UP = ("gradient_norm", "clipped_norm", "update_norm", "weight_norm")  # of all tensors: √Σ of their squares
 
 

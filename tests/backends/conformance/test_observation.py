@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from harness.measure.agreement import NUDGES, neighbour
 from harness.observation import BINS, EDGES, OUTPUTS, SIGNAL, STANDARD, watched
@@ -189,6 +190,39 @@ def test_an_observed_step_is_the_step(make, name, network, implementation):
         else:
             assert all(np.array_equal(end[n], ends[0][n]) for n in start)
             assert found == losses[0]
+
+
+@pytest.mark.parametrize("level", ["minimal", "standard"])
+@pytest.mark.parametrize("marked", [(0, 3, 5), (1, 2), (), (5,)], ids=str)
+def test_steps_that_are_looked_at_among_others_in_one_call(make, name, level, marked):
+    """As when each is a call of its own, or all are looked at: losses and penalties are of all, the rest of those."""
+    cell = (NETWORKS["dropout"], replace(PLAIN, penalty=L2(0.01)), BUDGET)
+    (one, _, order), (each, _, _) = make(*cell), make(*cell)
+    which = np.isin(np.arange(len(order)), marked)
+    seen = one.observe(order, level, which)
+    losses, penalties, looked = [], [], []
+    for row, wanted in zip(order[:, None], which, strict=True):
+        found = each.observe(row, level) if wanted else each.train(row)
+        losses.append(found.loss[0])
+        penalties.append(found.penalty[0])
+        looked += [found] if wanted else []
+    rounding = 1e-9 if name in ("jax", "tensorflow") else 0
+    assert seen.loss == pytest.approx(losses, rel=rounding)
+    assert seen.penalty == pytest.approx(penalties, rel=rounding)
+    for quantity, values in seen.tensors.items():
+        expected = np.concatenate([one.tensors[quantity] for one in looked]) if looked else values[:0]
+        assert values == pytest.approx(expected, rel=1e-6, abs=1e-12, nan_ok=True), quantity
+    assert [len(values) for values in seen.layers.values()] == [len(marked)] * len(seen.layers)
+    assert one.parameters()["dense1.weight"] == pytest.approx(each.parameters()["dense1.weight"], rel=1e-6, abs=1e-12)
+
+
+def test_more_steps_than_a_block_holds_are_looked_at_where_they_are_marked(make):
+    cell = (MLP, RECIPES[2], Budget(steps=300, batch=4))
+    (some, _, order), (plain, _, _) = make(*cell), make(*cell)
+    which = np.arange(300) % 7 == 3
+    seen, steps = some.observe(order, "standard", which), plain.train(order)
+    assert seen.loss == pytest.approx(steps.loss, rel=1e-6)
+    assert seen.tensors["gradient_norm"] == pytest.approx(steps.norms[which], rel=1e-6)
 
 
 def test_minimal_is_the_first_of_standard_and_what_train_gives(make):
