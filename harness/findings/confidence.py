@@ -19,9 +19,9 @@ SAID: Mapping[Kind, tuple[int, int]] = {  # kind → (right, said)
     "frozen": (15, 16),
     "poor_initialisation": (5, 5),
     "step_too_large": (7, 10),
-    "step_too_small": (6, 9),
+    "step_too_small": (6, 8),
     "clip_always_binds": (10, 11),
-    "over_fitting": (7, 12),
+    "over_fitting": (8, 13),
     "identical_units": (13, 13),
     "penalty_dominates": (9, 9),
 }
