@@ -42,7 +42,7 @@ from harness.spec.recipe import L1, L1L2, L2, GlobalNorm, NoClip, NoDecay, NoPen
 from harness.spec.schedules import Constant
 from harness.spec.stopping import EarlyStopping, ToTheEnd
 
-# Of the geometric middle of what runs that learn all there is come, in lengths of their weights (``findings.steps``).
+# Of the geometric middle of what runs that learn all there is come, in lengths of their weights (``small_steps``).
 LENGTHS = 1.5
 SMALLER = 100.0  # times: a penalty
 SPENT = 0.25  # of lr, over the steps of a run: a schedule that leaves less of it has made most of them short
