@@ -234,9 +234,9 @@ class Store:
         for leftover in (*self.folder.glob(_PARTS), *self.jobs.glob("*.part")):
             leftover.unlink()
         if not fresh:  # what became of it stays told, whoever writes next
-            problems, more = about.get("problems") or [], held.get("problems") or []
-            about = {"remedies": held.get("remedies") or {}, **about}
-            about |= {"problems": [*problems, *(one for one in more if one not in problems)]}
+            told = *(held.get("problems") or ()), *(about.get("problems") or ())
+            own = {msgspec.json.encode(one.get("problem"), order="sorted"): one for one in told}
+            about = {"remedies": held.get("remedies") or {}, **about, "problems": list(own.values())}
         write_atomically(mark, msgspec.json.encode({"schema": SCHEMA, **about}))
         self.jobs.mkdir(exist_ok=True)
 
