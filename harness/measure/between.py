@@ -14,10 +14,8 @@ from harness.backend import Floats, Integers
 from harness.health.rate import jumps
 from harness.health.weights import reach
 from harness.measure.series import Series, series
-from harness.observation import Layout, Observed
+from harness.observation import Layout, Marks, Observed
 from harness.spec.architecture import is_weight
-
-Marked = np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
 
 FASTER = 4.0  # unobserved steps over the longest observed around them: rates and gradients change within a few steps
 AROUND = 6  # observed steps: the two beside a gap, and those before
@@ -37,7 +35,7 @@ def unlikely(at: Integers, seen: Observed, layout: Layout, factors: Floats) -> f
     return frozenset(itertools.chain.from_iterable(range(at[i], at[i + 1] + 1) for i in gaps))
 
 
-def _of_weights(at: Integers, seen: Observed, layout: Layout, wide: Marked) -> list[int]:
+def _of_weights(at: Integers, seen: Observed, layout: Layout, wide: Marks) -> list[int]:
     norms, moves = seen.tensors["weight_norm"], seen.tensors["update_norm"]
     padded = np.pad(moves, ((AROUND - 1, 0), (0, 0)))
     longest = np.lib.stride_tricks.sliding_window_view(padded, AROUND, axis=0).max(axis=-1)[1:]
@@ -46,7 +44,7 @@ def _of_weights(at: Integers, seen: Observed, layout: Layout, wide: Marked) -> l
     return [int(i) for i in np.flatnonzero((far & np.isfinite(norms[1:])).any(axis=1) & wide)]
 
 
-def _of_rates(at: Integers, seen: Observed, layout: Layout, factors: Floats, wide: Marked) -> list[int]:
+def _of_rates(at: Integers, seen: Observed, layout: Layout, factors: Floats, wide: Marks) -> list[int]:
     weights = [is_weight(name) for name in layout.parameters]
     moves, gradients, frozen = (seen.tensors[name][:, weights] for name in ("update_norm", "clipped_norm", "frozen"))
     return [i for i, _ in jumps(moves, gradients, frozen, factors[at]) if wide[i]]

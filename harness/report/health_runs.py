@@ -116,22 +116,19 @@ def cases(material: Material) -> tuple[Case, ...]:
     before = {key: remedies[key] == BEFORE for key in found}
     keys = sorted(found, key=lambda key: (setting_order(key[0]), not before[key], recipe_order(key[1]), key[2]))
     return tuple(
-        Case(
-            rest + remedies[key],
-            *key,
-            tuple(sorted(found[key], key=lambda run: order.index(run.contender))),
-        )
+        Case(rest + remedies[key], *key, tuple(sorted(found[key], key=lambda run: order.index(run.contender))))
         for rest, key in zip(_rests(material, keys), keys, strict=True)
     )
 
 
 def _remedy(material: Material, runs: Sequence[Run]) -> str:
-    """Which remedy these runs are of, or that they are those before any, where some are."""
-    if not material.remedies:
-        return ""
-    names = {material.remedies.get(material.key(run.record), "") for run in runs}
-    told = ", ".join(sorted(name.replace("_", " ") for name in names if name))
-    return f" (remedy: {told})" if told else BEFORE
+    """Which remedy these runs are of, or that they are those before any, where their folder holds some that are."""
+    keys = [material.key(run.record) for run in runs]
+    names = {material.remedies[key] for key in keys if key in material.remedies}
+    if names:
+        return f" (remedy: {', '.join(sorted(name.replace('_', ' ') for name in names))})"
+    treated = {material.folders[key] for key in material.remedies.keys() & material.folders.keys()}
+    return BEFORE if any(material.folders[key] in treated for key in keys) else ""
 
 
 def _rests(material: Material, keys: Sequence[tuple[Setting, Recipe, int]]) -> list[str]:

@@ -158,4 +158,10 @@ def test_of_a_run_that_diverges_the_rate_is_lowered_and_what_diverges_again_is_n
     report = (tmp_path / "run" / "report.md").read_text()
     assert "(remedy: rate over 30)" in report
     assert f"gradgauge {shlex.join(line)} --remedy" in report
+    gradgauge("diagnose", "rosenbrock", "--optimizer", "adam", "--steps", "30", "--backend", "numpy", "--out", "other")
+    gradgauge("report", "run", "other", "--out", "both")
+    report = (tmp_path / "both" / "report.md").read_text()
+    assert "rosenbrock, sgd[lr=0.1], float32, 60 steps, full batch (before any remedy)" in report
+    other = "rosenbrock, adam[lr=0.001], float32, 30 steps, full batch"
+    assert other in report and f"{other} (" not in report  # no remedy of it was tried
     assert "frozen" not in ends["rate_by_length"]["findings"]
