@@ -3,7 +3,8 @@
 ``python -m suites.detection --part tuning`` trains the labelled pairs (``suites.labelled``), leaves out those whose
 fault cost nothing, judges every run that counts, and prints how often it was right, beside the rules that are in use
 elsewhere (``suites.rules``), on the same runs. Runs go into a folder, and are not made again. ``--confusions`` tells
-each run that was judged wrongly.
+each run that was judged wrongly. ``--level full`` has the runs that count made once more, observed at that level, and
+prints how often these are judged rightly.
 """
 
 import argparse
@@ -13,6 +14,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import NamedTuple, get_args
 
+from msgspec.structs import replace
 from rich.console import Console
 
 from harness import running
@@ -24,12 +26,12 @@ from harness.findings.seen import Seen
 from harness.judge.power import Rate, rate
 from harness.spec.base import key
 from harness.spec.cell import Cell
-from harness.spec.job import Health, Job
+from harness.spec.job import Health, Job, Level
 from harness.store import Store
 from harness.study import Selection
 from suites import rules
 from suites.labelled.outcome import harmed, trained
-from suites.labelled.pairs import Pair, Part, pairs
+from suites.labelled.pairs import DRAWN, Pair, Part, pairs
 from suites.labelled.planted import Label
 
 GOALS = {"balanced accuracy": 0.9, "false alarms": 0.05, "right kind": 0.85, "right layer": 0.8, "right step": 0.8}
@@ -92,11 +94,27 @@ def judged(folder: Path, index: int, pair: Pair) -> list[Verdict]:
     *twins, faulty = [Seen(store.read(key(one))) for one in jobs([pair])]
     if not trained(twins[0]) or not harmed(faulty, twins, pair.label):
         return []
+    return both(index, pair, twins[0], faulty)
+
+
+def judged_again(folder: Path, index: int, pair: Pair) -> list[Verdict]:
+    """The two runs of a pair that counts."""
+    store = Store.open(folder)
+    return both(index, pair, *(Seen(store.read(key(one))) for one in jobs([pair])))
+
+
+def both(index: int, pair: Pair, healthy: Seen, faulty: Seen) -> list[Verdict]:
+    """What is said of a healthy run, and of that with the fault."""
     window = pair.measure.every * pair.measure.window
     return [
         Verdict(index, pair.healthy.family, label, window, {n: detect(seen) for n, detect in DETECTORS.items()})
-        for seen, label in ((twins[0], None), (faulty, pair.label))
+        for seen, label in ((healthy, None), (faulty, pair.label))
     ]
+
+
+def at_level(level: Level, pair: Pair) -> Pair:
+    """The pair, observed so; without the repetitions, which only say whether it counts."""
+    return pair._replace(twins=pair.twins[:1], measure=replace(pair.measure, level=level))
 
 
 class Score(NamedTuple):
@@ -201,24 +219,37 @@ def main() -> None:
     parser.add_argument("--part", choices=get_args(Part), default="tuning")
     parser.add_argument("--out", type=Path)
     parser.add_argument("--confusions", action="store_true")
+    parser.add_argument("--level", choices=("standard", "full"), default="standard", help="what is observed of a step")
     asked = parser.parse_args()
     folder: Path = asked.out or Path("runs") / f"detection-{asked.part}"
     drawn = list(pairs(asked.part))
-    selection = Selection(jobs(drawn), {})
-    with Store.create(folder, {}) as store:
-        tally = running.run("detection", selection, store, Settings(), False, Console(stderr=True))
-    print(tally.sentence(), file=sys.stderr)
-    with ProcessPoolExecutor() as pool:
-        each = pool.map(judged, [folder] * len(drawn), range(len(drawn)), drawn, chunksize=4)
-        verdicts = [verdict for found in each for verdict in found]
-    counted = sum(v.label is not None for v in verdicts)
-    print(f"{asked.part}: {len(drawn)} pairs drawn, {counted} count: the twin trains, and the fault costs something\n")
-    print(table(verdicts))
+    found = trained_and_judged(folder, drawn, judged)
+    counted = [pair for i, pair in enumerate(drawn) if any(v.index == i for v in found)]
+    if asked.level != "standard":
+        drawn = [at_level(asked.level, pair) for pair in counted]
+        found = trained_and_judged(folder.with_name(f"{folder.name}-{asked.level}"), drawn, judged_again)
+    print(
+        f"{asked.part}: {DRAWN[asked.part]} pairs drawn, {len(counted)} count: "
+        "the twin trains, and the fault costs something\n"
+    )
+    print(table(found))
     print()
-    print(trust(verdicts))
+    print(trust(found))
     if asked.confusions:
         print()
-        print("\n".join(confusions(verdicts, drawn)))
+        print("\n".join(confusions(found, drawn)))
+
+
+def trained_and_judged(
+    folder: Path, drawn: list[Pair], judge: Callable[[Path, int, Pair], list[Verdict]]
+) -> list[Verdict]:
+    """What is said of these pairs, whose runs go into the folder."""
+    with Store.create(folder, {}) as store:
+        tally = running.run("detection", Selection(jobs(drawn), {}), store, Settings(), False, Console(stderr=True))
+    print(tally.sentence(), file=sys.stderr)
+    with ProcessPoolExecutor() as pool:
+        each = pool.map(judge, [folder] * len(drawn), range(len(drawn)), drawn, chunksize=4)
+        return [verdict for found in each for verdict in found]
 
 
 if __name__ == "__main__":

@@ -77,8 +77,8 @@ def of_gradients(layout: Layout, g: Arrays, last: Arrays | None) -> tuple[dict[s
         found["gradient_zeros"] = jnp.stack([count(v == 0, norms) for v in each])
         found["gradient_nonfinite"] = nonfinite(each, norms)
         found["cosine"] = cosines(each, [last[n] for n in layout.parameters], norms)
-    # What only leaves the device XLA puts off to the end of the step, when the arrays that it is of have left the cache:
-    # there the norms of a gradient alone took a tenth of a step, and before the update they take a fiftieth.
+    # What only leaves the device XLA puts off to the end of the step, when its arrays have left the cache: the norms of
+    # a gradient alone took a tenth of a step there, and a fiftieth here, before the update.
     barrier: Any = jax.lax.optimization_barrier
     made, seen = barrier((dict(g), found))
     return made, seen
