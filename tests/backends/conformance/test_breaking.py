@@ -103,13 +103,14 @@ STEPS = (0, 3, 4)  # of which one is not observed where every fourth step is
 
 @pytest.fixture(scope="module")
 def located(name, backend, device):
-    """What is said of a run of six steps into which these faults are planted."""
-    builder = Builder(backend)
+    """What is said of a run of six steps with these faults planted; one that is compiled serves all of them."""
+    builders = {}
 
     def located(problem, recipe, faults, what=FOURTH, precision="float64"):
         cell = Cell(problem, recipe, Budget(steps=6, batch=16), name, device=device, precision=precision)
         measure = Health(what.level, what.every, what.window, what.evaluations, tuple(faults))
         task = tasks.make(problem)
+        builder = builders.setdefault((problem, recipe, precision), Builder(backend))
         outcome = health.measure(builder.open(cell, task, tasks.initial(task, 0)), measure)
         status = "ok" if outcome.diverged is None else "diverged"
         return list(judge(Seen(Record(Job(cell, measure, ENVIRONMENT), status, table=table(outcome.series)))))
