@@ -4,7 +4,7 @@
 fault cost nothing, judges every run that counts, and prints how often it was right, beside the rules that are in use
 elsewhere (``suites.rules``), on the same runs. Runs go into a folder, and are not made again. ``--confusions`` tells
 each run that was judged wrongly. ``--level full`` has the runs that count made once more, observed at that level, and
-prints how often these are judged rightly.
+prints how often these are judged rightly, with more of a kind that is seen there alone (``suites.labelled.noise``).
 """
 
 import argparse
@@ -30,8 +30,9 @@ from harness.spec.job import Health, Job, Level
 from harness.store import Store
 from harness.study import Selection
 from suites import rules
+from suites.labelled import noise
 from suites.labelled.outcome import harmed, trained
-from suites.labelled.pairs import DRAWN, Pair, Part, pairs
+from suites.labelled.pairs import Pair, Part, pairs
 from suites.labelled.planted import Label
 
 GOALS = {"balanced accuracy": 0.9, "false alarms": 0.05, "right kind": 0.85, "right layer": 0.8, "right step": 0.8}
@@ -225,13 +226,19 @@ def main() -> None:
     drawn = list(pairs(asked.part))
     found = trained_and_judged(folder, drawn, judged)
     counted = [pair for i, pair in enumerate(drawn) if any(v.index == i for v in found)]
-    if asked.level != "standard":
-        drawn = [at_level(asked.level, pair) for pair in counted]
-        found = trained_and_judged(folder.with_name(f"{folder.name}-{asked.level}"), drawn, judged_again)
     print(
-        f"{asked.part}: {DRAWN[asked.part]} pairs drawn, {len(counted)} count: "
-        "the twin trains, and the fault costs something\n"
+        f"{asked.part}: {len(drawn)} pairs drawn, {len(counted)} count: the twin trains, and the fault costs something"
     )
+    if asked.level != "standard":
+        again = folder.with_name(f"{folder.name}-{asked.level}")
+        drawn = [at_level(asked.level, pair) for pair in counted]
+        found = trained_and_judged(again, drawn, judged_again)
+        of_noise = list(noise.pairs(asked.part, asked.level, again / "targets"))
+        theirs = trained_and_judged(again / "noise", of_noise, judged)
+        found += [v._replace(index=v.index + len(drawn)) for v in theirs]
+        drawn += of_noise
+        print(f"{len(of_noise)} with targets that are dealt out at random, {len(theirs) // 2} count")
+    print()
     print(table(found))
     print()
     print(trust(found))

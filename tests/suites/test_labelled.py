@@ -1,7 +1,9 @@
 """The labelled pairs: drawn the same each time, apart, of every kind and family; and the arithmetic of their table."""
 
+import itertools
 from collections import Counter
 
+import numpy as np
 import pytest
 
 from harness.findings.finding import Kind
@@ -10,10 +12,11 @@ from harness.problems import task as tasks
 from harness.spec.base import key
 from suites import detection
 from suites.detection import Alarm, Verdict, score
+from suites.labelled import noise
 from suites.labelled.pairs import pairs
 from suites.labelled.planted import Label
 
-# Not planted: one is a note, the other needs batches that have nothing in common.
+# Not planted into a run: one is a note, the other is of its data.
 NEVER: set[Kind] = {"clip_never_binds", "lost_in_noise"}
 
 
@@ -55,6 +58,20 @@ def test_every_fault_can_be_planted(drawn):
         refuse_misplaced(pair.faults, task.shapes, pair.faulty.recipe, steps)
         names = {*task.shapes, *(name.rpartition(".")[0] for name in task.shapes), ""}
         assert pair.label.layers & names
+
+
+def test_targets_are_dealt_out_among_the_same_inputs(drawn, tmp_path):
+    made = {part: list(itertools.islice(noise.pairs(part, "full", tmp_path / part), 5)) for part in drawn}
+    every = [pair for part in made.values() for pair in part]
+    assert len({key(cell) for pair in every for cell in (*pair.twins, pair.faulty)}) == 20
+    assert not {pair.healthy.depth for pair in made["tuning"]} & {pair.healthy.depth for pair in made["unseen"]}
+    for pair in every:
+        theirs, dealt = (np.load(cell.problem.data.name) for cell in (*pair.twins, pair.faulty))
+        assert np.array_equal(theirs["x"], dealt["x"])
+        assert np.array_equal(np.sort(theirs["y"].ravel()), np.sort(dealt["y"].ravel()))
+        assert 0.02 < np.mean(theirs["y"] == dealt["y"]) < 0.7
+        samples = tasks.make(pair.faulty.problem).samples
+        assert pair.faulty.budget.steps * pair.faulty.budget.batch == pytest.approx(samples, rel=0.01)
 
 
 def verdict(kind=None, said=None, step=10):

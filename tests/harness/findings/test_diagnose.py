@@ -112,6 +112,24 @@ def test_targets_that_never_change_are_no_crash(observe, loss, tmp_path):
     assert first(observe(problem, GOOD)) is None
 
 
+def test_of_targets_that_have_nothing_to_do_with_the_inputs_gradients_are_noise(observe, tmp_path):
+    """With their own, batches of the same inputs have much in common, also where steps are too small to learn it."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(12000, 20))
+    theirs = x @ rng.normal(size=(20, 6))
+    kinds = {"theirs": theirs.argmax(axis=1), "dealt": rng.integers(6, size=len(x))}
+    said = {}
+    for name, y in kinds.items():
+        np.savez(tmp_path / f"{name}.npz", x=x, y=y)
+        problem = Network(DataSet(str(tmp_path / f"{name}.npz")), (Dense(32), Relu(), Dense(6)), CrossEntropy(), HE)
+        for rate in (0.05, 1e-4):
+            found = diagnose(observe(problem, Recipe(SGD(rate)), level="full")).findings
+            said[name, rate] = {finding.kind for finding in found if finding.alarms}
+    assert said["theirs", 0.05] == set()
+    assert said["theirs", 1e-4] == {"step_too_small"}
+    assert "lost_in_noise" in said["dealt", 0.05]
+
+
 def test_what_was_not_observed_is_told_and_no_verdict(observe):
     """Without layers nothing is known of units; of one observed step nothing of what changes."""
     zeros = replace(NET, initialisation=Zeros())
