@@ -35,9 +35,9 @@ CAUSES: tuple[Kind, ...] = (
     "exploding",
     "frozen",
     "step_too_large",
+    "lost_in_noise",
     "step_too_small",
     "non_finite",
-    "lost_in_noise",
     "over_fitting",
     "clip_never_binds",
 )
@@ -79,7 +79,8 @@ def diagnosed(seen: Seen) -> Diagnosis:
 
 def _order(finding: Finding, changed_later: bool = False) -> tuple[bool, bool, int, int, int]:
     """Alarms first, those that the outcome of the whole run shows last: whatever else is wrong may bring them about."""
-    of_outcome = finding.kind == "over_fitting" or (finding.kind == "step_too_small" and finding.step == 0)
+    of_outcome = finding.kind in ("over_fitting", "lost_in_noise")
+    of_outcome = of_outcome or (finding.kind == "step_too_small" and finding.step == 0)
     of_outcome = of_outcome or (changed_later and finding.step == 0 and not finding.layer)
     severity = -SEVERITIES.index(finding.severity)
     return not finding.alarms, of_outcome, finding.step, CAUSES.index(finding.kind), severity

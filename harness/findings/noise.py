@@ -7,9 +7,9 @@ import numpy as np
 
 from harness.findings.finding import Evidence, Finding
 from harness.findings.seen import Seen
-from harness.health.noise import estimate
+from harness.health.noise import common, estimate
 
-ERRORS = 3.0  # standard errors: |G|² that is not so far above 0 was not seen
+ERRORS = 3.0  # standard errors: what halves have in common was not seen where it is not so far above 0
 UNLEARNED = 0.5  # of the best constant answer's loss: where more was learned, gradients had something in common
 LEAST = 4  # observed steps
 
@@ -19,23 +19,19 @@ def judge(seen: Seen) -> Iterator[Finding]:
     small, large = seen.track("noise_small"), seen.track("noise_large")
     if len(small) < LEAST or seen.unlearned() < UNLEARNED or _dead(seen):
         return
+    share, error = common(small.values, large.values)
     half = seen.batch // 2
-    found = estimate(small.values, large.values, half, 2 * half)
-    if math.isfinite(found.signal) and not found.seen(ERRORS) and found.variance > 0:
+    scale = estimate(small.values, large.values, half, 2 * half).scale
+    if error > 0 and share <= ERRORS * error:
         yield Finding(
             "lost_in_noise",
             "warning",
             "",
             int(small.steps[0]),
-            f"over {found.steps} batches of {seen.batch} no gradient is seen that they have in common",
+            f"over {len(small)} batches of {seen.batch} no gradient is seen that their halves have in common",
             (
-                Evidence(
-                    "|G|² over its standard error",
-                    found.signal / found.signal_error if found.signal_error > 0 else math.nan,
-                    math.nan,
-                    ERRORS,
-                    np.inf,
-                ),
+                Evidence("⟨g₁, g₂⟩/|g|² of halves, its mean over its error", share / error, math.nan, ERRORS, np.inf),
+                Evidence("gradient noise scale, in samples", scale, math.nan, -np.inf, np.inf),
             ),
         )
 

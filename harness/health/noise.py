@@ -47,10 +47,6 @@ class Noise:
         """|G|²/(tr Σ/B): the squared signal-to-noise ratio of the gradient of a batch."""
         return self.signal * batch / self.variance if self.variance > 0 else math.inf
 
-    def seen(self, errors: float = 3.0) -> bool:
-        """Whether there is a signal at all: |G|² is more than so many standard errors above 0."""
-        return self.signal > errors * self.signal_error
-
 
 def estimate(small: Floats, large: Floats, b: int, big: int) -> Noise:
     """From |g|² of batches of ``b`` and of ``big`` > b samples, (steps,) each, two steps or more.
@@ -68,6 +64,21 @@ def estimate(small: Floats, large: Floats, b: int, big: int) -> Noise:
         float(errors[0, 1]),
         len(signals),
     )
+
+
+def common(small: Floats, large: Floats) -> tuple[float, float]:
+    """What the two halves of batches have in common: the mean over the steps of c, and its standard error.
+
+    c = ⟨g₁, g₂⟩/(½|g₁|² + ½|g₂|²), from −1 to 1, of the halves' gradients; ``small`` is ½|g₁|² + ½|g₂|² and ``large``
+    |½g₁ + ½g₂|², so that ⟨g₁, g₂⟩ = 2 large − small, which is |G|² on average. Where G = 0 and noise is as likely to
+    point the other way, c is 0 on average. All steps count as much: where gradients grow by orders of magnitude, a
+    mean of |G|² is that of the largest, and its error too. NaN where no gradient is finite and not 0.
+    """
+    some = np.isfinite(large) & np.isfinite(small) & (small > 0)
+    shares = (2 * large[some] - small[some]) / small[some]
+    if len(shares) < 2:
+        return math.nan, math.nan
+    return float(shares.mean()), float(shares.std(ddof=1) / math.sqrt(len(shares)))
 
 
 def norm_deviation(signal: float, variance: float, freedom: float, batch: int) -> float:

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from harness.health.noise import estimate, norm_deviation
+from harness.health.noise import common, estimate, norm_deviation
 
 G = np.array([3.0, 0.0, 4.0, 0.0])  # |G|² = 25
 DEVIATIONS = np.array([2.0, 4.0, 6.0, 8.0])  # tr Σ = 120: B_simple = 4.8
@@ -20,7 +20,6 @@ def test_by_hand():
     assert (found.signal, found.variance) == (23, 20)
     assert found.scale == 20 / 23
     assert found.ratio(46) == 46 * 23 / 20
-    assert found.seen()
 
 
 def test_estimates_have_no_bias_and_know_their_errors():
@@ -43,8 +42,32 @@ def test_no_signal_is_seen_where_there_is_none():
     tries = 2000
     small, large = (rng.chisquare(4, (tries, 100)) / batch for batch in (2, 16))
     found = [estimate(a, b, 2, 16) for a, b in zip(small, large, strict=True)]
-    assert np.mean([one.seen() for one in found]) < 0.01
+    assert np.mean([one.signal > 3 * one.signal_error for one in found]) < 0.01
     assert all(math.isinf(one.scale_error) and math.isinf(one.scale) for one in found if one.signal <= 0)
+
+
+def test_in_common_by_hand():
+    """g₁ = (3, 1), g₂ = (1, −1): ⟨g₁, g₂⟩ = 2 over (10 + 2)/2 is 1/3; g₂ = −g₁ gives −1; their mean is −1/3."""
+    small, large = np.array([6.0, 10.0, math.inf, 0.0]), np.array([4.0, 0.0, 1.0, 0.0])
+    share, error = common(small, large)
+    assert math.isclose(share, -1 / 3)
+    assert math.isclose(error, (4 / 3) / math.sqrt(2) / math.sqrt(2))
+    assert all(math.isnan(one) for one in common(small[2:], large[2:]))
+
+
+def test_what_is_in_common_is_seen_whatever_grows_and_nothing_where_nothing_is():
+    """Gradients of 60 steps, each step's of another size over 12 decades: with G = 0 in 1 of 700, were c Gaussian."""
+    rng = np.random.default_rng(0)
+
+    def seen(signal):
+        halves = signal * G + DEVIATIONS * rng.standard_normal((2, 1000, 60, 4))
+        halves *= 10.0 ** rng.uniform(-6, 6, (1000, 60, 1))
+        small, large = np.sum(halves**2, axis=-1).mean(axis=0), np.sum(halves.mean(axis=0) ** 2, axis=-1)
+        found = [common(a, b) for a, b in zip(small, large, strict=True)]
+        return np.mean([share > 3 * error for share, error in found])
+
+    assert seen(0.0) < 0.006
+    assert seen(2.0) > 0.99
 
 
 def test_one_norm_deviates_as_a_quadratic_form_does():
