@@ -21,6 +21,7 @@ SAID: Mapping[Kind, tuple[int, int]] = {  # kind → (right, said)
     "step_too_large": (7, 10),
     "step_too_small": (6, 8),
     "clip_always_binds": (10, 11),
+    "lost_in_noise": (22, 23),  # at level full
     "over_fitting": (8, 13),
     "identical_units": (13, 13),
     "penalty_dominates": (9, 9),
