@@ -225,7 +225,7 @@ def main() -> None:
     folder: Path = asked.out or Path("runs") / f"detection-{asked.part}"
     drawn = list(pairs(asked.part))
     found = trained_and_judged(folder, drawn, judged)
-    counted = [pair for i, pair in enumerate(drawn) if any(v.index == i for v in found)]
+    counted = [drawn[i] for i in dict.fromkeys(v.index for v in found)]
     print(
         f"{asked.part}: {len(drawn)} pairs drawn, {len(counted)} count: the twin trains, and the fault costs something"
     )

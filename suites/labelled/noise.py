@@ -12,10 +12,10 @@ from msgspec.structs import replace
 
 from harness.problems import task as tasks
 from harness.spec.cell import Cell
-from harness.spec.job import Health, Level
+from harness.spec.job import Level
 from harness.spec.problem import DataSet, Network
 from suites.labelled.healthy import Draw, Healthy, drawn
-from suites.labelled.pairs import SEEDS, Pair, Part
+from suites.labelled.pairs import SEEDS, Pair, Part, observed
 from suites.labelled.planted import WHOLE, Label
 
 DRAWN = 30  # pairs
@@ -35,9 +35,9 @@ def pairs(part: Part, level: Level, folder: Path) -> Iterator[Pair]:
         x, y = _samples(rng, run.cell)
         np.savez(theirs, x=x, y=y)
         np.savez(dealt, x=x, y=rng.permutation(y))
-        measure = Health(level=level, every=int(rng.integers(2, 6)), window=int(rng.integers(3, 5)), evaluations=20)
         healthy = Healthy(run.family, run.depth, _on(run.cell, theirs))
-        yield Pair(*(healthy, (healthy.cell,), _on(run.cell, dealt), ()), Label("lost_in_noise", WHOLE, 0), measure)
+        label = Label("lost_in_noise", WHOLE, 0)
+        yield Pair(healthy, (healthy.cell,), _on(run.cell, dealt), (), label, observed(rng, level))
 
 
 def _suitable(rng: Draw, depths: tuple[int, ...], seed: int) -> Healthy:

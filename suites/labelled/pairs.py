@@ -8,8 +8,8 @@ from msgspec.structs import replace
 
 from harness.spec.cell import Cell
 from harness.spec.fault import Fault
-from harness.spec.job import Health
-from suites.labelled.healthy import Family, Healthy, drawn
+from harness.spec.job import Health, Level
+from suites.labelled.healthy import Draw, Family, Healthy, drawn
 from suites.labelled.planted import Label, plantable, planted
 
 Part = Literal["tuning", "unseen"]
@@ -59,5 +59,9 @@ def pairs(part: Part) -> Iterator[Pair]:
         seen[kind] = seen.get(kind, 0) + 1
         fault = planted(rng, run, kind)
         twins = tuple(replace(run.cell, seed=run.cell.seed + 100_000 * k) for k in range(TWINS))
-        measure = Health(every=int(rng.integers(2, 6)), window=int(rng.integers(3, 5)), evaluations=20)
-        yield Pair(run, twins, fault.cell, fault.faults, fault.label, measure)
+        yield Pair(run, twins, fault.cell, fault.faults, fault.label, observed(rng))
+
+
+def observed(rng: Draw, level: Level = "standard") -> Health:
+    """What is measured of a run."""
+    return Health(level=level, every=int(rng.integers(2, 6)), window=int(rng.integers(3, 5)), evaluations=20)
