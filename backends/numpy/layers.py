@@ -1,6 +1,6 @@
 """Networks as tapes: layer after layer bound to its buffers, forward and backward."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import NamedTuple
 
@@ -10,7 +10,7 @@ from backends.numpy import activations, attention, convolution, normalisation, r
 from backends.numpy.flat import Array
 from backends.numpy.memory import number
 from backends.numpy.normalisation import Moments
-from backends.numpy.tape import Own, Pair, Tape, Tapes, pair, spread, take, total
+from backends.numpy.tape import Mark, Own, Pair, Tape, Tapes, pair, spread, take, total
 from harness.spec.activations import Linear
 from harness.spec.architecture import names, output_shape
 from harness.spec.layers import (
@@ -45,7 +45,6 @@ class Setting(NamedTuple):
     training: bool
     masks: dict[str, Array]  # m/(1 − p) of dropouts, by the layers' names, to be written before each pass
     average: Tape  # of batch norms: what a training step adds to the running moments
-    look: Callable[[str, Pair], Tapes] | None = None  # what to do when a layer's y is there, and its gradient
 
 
 def build(
@@ -53,7 +52,8 @@ def build(
 ) -> tuple[Tapes, Pair]:
     """The tapes of a model, and its outputs.
 
-    Backward ends at the first layer that has parameters; inside a residual, if ``backpropagates``, at x.
+    A ``Mark`` of each layer stands behind what makes its outputs, and before what takes their gradient. Backward ends
+    at the first layer that has parameters; inside a residual, if ``backpropagates``, at x.
     """
     forward: Tape = []
     backward: Tape = []
@@ -61,11 +61,9 @@ def build(
         own = {role.removeprefix(f"{name}."): w for role, w in at.parameters.items() if role.startswith(f"{name}.")}
         tapes, x = bind(layer, name, x, own, at, backpropagates)
         backpropagates = backpropagates or bool(own)
-        if at.look is not None:
-            looks = at.look(name, x)
-            tapes = Tapes([*tapes.forward, *looks.forward], [*looks.backward, *tapes.backward])
-        forward = forward + tapes.forward
-        backward = tapes.backward + backward if backpropagates else []
+        mark = Mark(name, x)
+        forward = [*forward, *tapes.forward, mark]
+        backward = [mark, *tapes.backward, *backward] if backpropagates else []
     return Tapes(forward, backward), x
 
 

@@ -2,25 +2,28 @@
 
 Sums are float64's, in which the square of a small float32 is not 0; on the host, float32's where they lost nothing.
 
-The step has tapes of its own, which look at a layer's y when it is there, and at ∂L/∂y when the way back begins at it:
-later its place may hold another gradient.
+The step has the tapes of any other, in the same buffers, and at their marks looks at a layer's y when it is there, and
+at ∂L/∂y when the way back begins at it: later its place may hold another gradient.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from backends.numpy.flat import Array, Flat, on_host
-from backends.numpy.tape import Pair, Tape, Tapes
+from backends.numpy.tape import Mark, Tapes
 from harness.observation import BINS, BITS, EXACT, FROM_ZERO, LAST, LEAST, MOST, OUTPUTS, Layout, Watched
 from harness.spec.job import Level
 
 if TYPE_CHECKING:
     from backends.numpy.trainer import NumpyTrainer
+
+BLOCK = 1024  # numbers that float32 adds up before float64 does
 
 
 class Observer:
@@ -46,7 +49,9 @@ class Observer:
             shapes, like = trainer.task.shapes, trainer.device.like
             self.before, self.delta, *self.kept = (Flat(shapes, trainer.dtype, like) for _ in range(4))
             self.marks = [Flat(shapes, np.dtype(bool), like) for _ in range(2)]
-        self.on = trainer.bound(batch, True, self._look) if layout.layers else trainer.objective(batch)
+        on = trainer.objective(batch)
+        tapes = Tapes(*([self._seen(one, tape is on.marked.backward) for one in tape] for tape in on.marked))
+        self.on = on._replace(**tapes._asdict()) if layout.layers else on
 
     def step(self, row: Array) -> Array:
         """Make one step on these samples; the row of what was seen, which the next one overwrites."""
@@ -100,25 +105,31 @@ class Observer:
             np.divide(out[10], out[0], out[10])
             np.divide(out[10], last[1], out[10])
 
-    def _look(self, name: str, y: Pair) -> Tapes:
-        i = self.places[name]
+    def _seen(self, one: Callable[[], object], back: bool) -> Callable[[], object]:
+        """What the step does at this place of a tape: at a mark of a layer, look at it."""
+        if not isinstance(one, Mark) or one.layer not in self.places:
+            return one
+        i = self.places[one.layer]
         layer = self.layout.layers[i]
-        back: Tape = [partial(self._signal, i, y.d)] if layer.signal else []
-        return Tapes([partial(self._output, layer, i, y.value)], back)
+        if back:
+            return partial(self._signal, i, one.y.d) if layer.signal else one
+        return partial(self._output, layer, i, one.y.value)
 
     def _output(self, layer: Watched, i: int, value: Array) -> None:
         y = value.reshape(-1)
         out = self.layers
         out[1, i] = length(y)
-        out[0, i] = y.sum(dtype=np.float64) / y.size
+        out[0, i] = total(y, out[1, i]) / y.size
         if layer.bounds is not None:
             low, high = layer.bounds
             out[3, i] = np.count_nonzero(np.greater(low, y)) + np.count_nonzero(np.greater(y, high))
         nonfinite([y], out[1, i : i + 1], out[4, i : i + 1])
         there = np.not_equal(y, 0)
-        out[2, i] = y.size - np.count_nonzero(there)
         if layer.units:
-            self.active[layer.name][...] = columns(there.reshape(-1, layer.units))
+            self.active[layer.name][...] = each = columns(there.reshape(-1, layer.units))
+            out[2, i] = y.size - each.sum()
+        else:
+            out[2, i] = y.size - np.count_nonzero(there)
         if self.layout.bins:
             finite = y + 0 if on_host(y) and out[4, i] == 0 else np.where(np.isfinite(y), y + 0, y.dtype.type(0))
             self.counted[i] = np.bincount(bins(finite), minlength=BINS)
@@ -150,6 +161,15 @@ def bins(y: Array) -> Array:
     b ^= sign
     b += FROM_ZERO
     return b
+
+
+def total(v: Array, norm: Any) -> Any:
+    """The sum of a vector, in float64; on the host of blocks that float32 adds up, where its norm is ``sure``."""
+    if not on_host(v) or v.dtype == np.float64 or not sure(norm):
+        return v.sum(dtype=np.float64)
+    whole = v.size // BLOCK * BLOCK
+    blocks = v[:whole].reshape(-1, BLOCK) @ np.ones(BLOCK, v.dtype)
+    return blocks.sum(dtype=np.float64) + v[whole:].sum(dtype=np.float64)
 
 
 def columns(marked: Array) -> Array:

@@ -9,7 +9,7 @@ from backends.numpy import penalties, phases
 from backends.numpy.dropout import Drawn, Masks, Shared
 from backends.numpy.flat import Array, Flat
 from backends.numpy.normalisation import Moments
-from backends.numpy.objective import Binder, Look, Objective
+from backends.numpy.objective import Binder, Objective
 from backends.numpy.observation import Observer
 from backends.numpy.observation import norms as measured
 from backends.numpy.tape import unchecked
@@ -211,13 +211,9 @@ class NumpyTrainer:
         """The problem bound to buffers for that many samples, made once; apart for inference where that differs."""
         training = training or not (self.masks or self.running)
         if (batch, training) not in self.objectives:
-            self.objectives[batch, training] = self.bound(batch, training)
+            x, y = (np.empty((batch, *a.shape[1:]), a.dtype, like=a) for a in self.parts["training"])
+            self.objectives[batch, training] = self.binder.bind(x, y, training)
         return self.objectives[batch, training]
-
-    def bound(self, batch: int, training: bool, look: Look | None = None) -> Objective:
-        """The problem bound to new buffers for that many samples."""
-        x, y = (np.empty((batch, *a.shape[1:]), a.dtype, like=a) for a in self.parts["training"])
-        return self.binder.bind(x, y, training, look)
 
     def load(self, on: Objective, row: Array) -> None:
         """The coming step's samples and masks into the buffers."""

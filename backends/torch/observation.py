@@ -6,7 +6,9 @@ CPU, where that takes longer than to look at what was found, only where float32 
 
 from __future__ import annotations
 
+import itertools
 import math
+import operator
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -24,18 +26,28 @@ if TYPE_CHECKING:
 DOUBLE = torch.float64
 
 
+class Flat:
+    """Tensors like those given, one after the other in one vector."""
+
+    def __init__(self, like: list[Tensor]) -> None:
+        ends = list(itertools.accumulate(one.numel() for one in like))
+        self.vector = like[0].new_empty(ends[-1])
+        self.pieces = [self.vector[end - one.numel() : end] for one, end in zip(like, ends, strict=True)]
+        self.views = [piece.view(one.shape) for one, piece in zip(like, self.pieces, strict=True)]
+
+
 class Observer:
     """Observed steps of a trainer; the loss is never compiled, for hooks would be compiled with it."""
 
     def __init__(self, trainer: TorchTrainer, level: Level) -> None:
         self.trainer, self.layout, self.whole = trainer, Layout(trainer.task, level), level != "minimal"
         self.zero = torch.zeros((), dtype=DOUBLE, device=trainer.device)
+        self.modules = [(layer, trainer.module.get_submodule(layer.name)) for layer in self.layout.layers]
         self.outputs: dict[str, Tensor] = {}
         self.signals: dict[str, Tensor] = {}
-        weights = list[Tensor](trainer.weights) if self.whole else []
-        # Made once: large ones that are made and dropped in each step go back to the system.
-        buffers = [[torch.empty_like(w, requires_grad=False) for w in weights] for _ in range(5)]
-        self.before, self.delta, self.marks, *self.kept = buffers
+        if self.whole:
+            # Made once: large ones that are made and dropped in each step go back to the system.
+            self.before, self.delta, self.marks, *self.kept = (Flat(list(trainer.weights)) for _ in range(5))
 
     def step(self, row: Tensor) -> Tensor:
         """Make one step on these samples; the row of what was seen."""
@@ -53,8 +65,8 @@ class Observer:
         gradients = [w.grad for w in weights if w.grad is not None]
         raw = _norms(gradients)
         if self.whole:
-            torch._foreach_copy_(self.kept[0], gradients)
-            torch._foreach_copy_(self.before, weights)
+            torch._foreach_copy_(self.kept[0].views, gradients)
+            torch._foreach_copy_(self.before.views, weights)
         if update.clip is not None:
             update.clip()
         clipped = raw if update.clip is None else _norms(gradients)
@@ -65,22 +77,22 @@ class Observer:
     def _moved(self, weights: list[Tensor], raw: Tensor) -> list[Tensor]:
         """What a standard row says more of the tensors; ``raw`` are the norms of the gradients kept."""
         g, before, delta = self.kept[0], self.before, self.delta
-        for w, old, d in zip(weights, before, delta, strict=True):
+        for w, old, d in zip(weights, before.views, delta.views, strict=True):
             torch.sub(w, old, out=d)
-        norms = [_norms(delta), _norms(before)]
-        largest = [torch.stack([_largest(one) for one in each]).double() for each in (g, delta, before)]
+        norms = _norms([*delta.pieces, *before.pieces])
+        largest = _largest([*g.pieces, *delta.pieces, *before.pieces])
         # As numbers: a comparison whose result is a bool takes five times as long. Of 0 and 1 sums are exact up to 2²⁴.
-        zero = [torch.eq(one, 0, out=at) for one, at in zip(g, self.marks, strict=True)]
-        stands = [torch.eq(d, 0, out=d) for d in delta]
-        zeros = _sums(zero)
-        frozen = _sums(stands) - _sums([at.mul_(d) for at, d in zip(zero, stands, strict=True)])
+        torch.eq(g.vector, 0, out=self.marks.vector)
+        torch.eq(delta.vector, 0, out=delta.vector)
+        torch.gt(delta.vector, self.marks.vector, out=delta.vector)  # and there is a gradient
+        zeros_and_frozen = torch.stack([_sum(one) for one in (*self.marks.pieces, *delta.pieces)])
         nonfinite = torch.zeros_like(raw)
-        if not self._all_finite(raw):
-            nonfinite = torch.stack([_count(~torch.isfinite(one)) for one in g])
-        last, self.trainer.last = self.trainer.last, (g, raw)
+        if not _finite(raw):
+            nonfinite = torch.stack([_count(~torch.isfinite(one)) for one in g.pieces])
+        last, self.trainer.last = self.trainer.last, (g.pieces, raw)
         self.kept.reverse()
-        cosine = raw * math.nan if last is None else _products((g, raw), last) / raw / last[1]
-        return [*norms, *largest, zeros, frozen, nonfinite, cosine]
+        cosine = raw * math.nan if last is None else _products((g.pieces, raw), last) / raw / last[1]
+        return [norms, largest, zeros_and_frozen, nonfinite, cosine]
 
     def _looked(self) -> list[Tensor]:
         """What was seen of the layers, in the row's order."""
@@ -89,37 +101,28 @@ class Observer:
         if not layers:
             return []
         ys = [outputs[layer.name] for layer in layers]
-        norms, active = _norms(ys), {}
-        zeros, saturated, nonfinite = [], [self.zero] * len(ys), [self.zero] * len(ys)
+        norms = _norms(ys)
+        means = [y.mean(dtype=y.dtype if sure else DOUBLE) for y, sure in zip(ys, _sure(norms, ys), strict=True)]
+        zeros, active = [], []
+        saturated, nonfinite = ([self.zero] * len(layers) for _ in range(2))
         for i, (layer, y) in enumerate(zip(layers, ys, strict=True)):
-            there = torch.ne(y, 0, out=torch.empty_like(y))
+            there = torch.ne(y, 0, out=torch.empty_like(y))  # as numbers
             if layer.units:
-                # In float32 exact up to 2²⁴ samples.
-                active[layer.name] = each = there.reshape(-1, layer.units).sum(dim=0).double()
-                zeros.append(y.numel() - each.sum())
-            else:
-                zeros.append(y.numel() - _sums([there])[0])
+                active.append(there.reshape(-1, layer.units).sum(dim=0).double())  # exact up to 2²⁴ samples
+            zeros.append(y.numel() - (active[-1].sum() if layer.units else _sum(there)))
             if layer.bounds is not None:
                 low, high = layer.bounds
                 saturated[i] = _count(torch.logical_or(y < low, y > high))
-        if not self._all_finite(norms):
+        if not _finite(norms):
             nonfinite = [_count(~torch.isfinite(y)) for y in ys]
-        sure = norms.tolist() if norms.device.type == "cpu" else []
-        means = [
-            y.mean().double() if y.dtype == DOUBLE or (sure and LEAST <= sure[i] <= MOST) else y.double().mean()
-            for i, y in enumerate(ys)
-        ]
-        return [
-            *(torch.stack(each) for each in (means, list(norms.unbind()), zeros, saturated, nonfinite)),
-            torch.stack([signals.get(layer.name, self.zero) for layer in layers]),
-            *active.values(),
-            *(_histogram(y.flatten()) for y in ys if self.layout.bins),
-        ]
+        of_outputs = means, list(norms.unbind()), zeros, saturated, nonfinite
+        back = [signals.get(layer.name, self.zero) for layer in layers]
+        histograms = [_histogram(y.flatten()) for y in ys if self.layout.bins]
+        return [*(torch.stack(each) for each in (*of_outputs, back)), *active, *histograms]
 
     @contextmanager
     def _looking(self) -> Iterator[None]:
-        modules = ((layer, self.trainer.module.get_submodule(layer.name)) for layer in self.layout.layers)
-        handles = [module.register_forward_hook(partial(self._forward, layer)) for layer, module in modules]
+        handles = [module.register_forward_hook(partial(self._forward, layer)) for layer, module in self.modules]
         try:
             yield
         finally:
@@ -134,10 +137,6 @@ class Observer:
         if y.requires_grad:
             y.register_hook(partial(self._back, layer.name))  # type: ignore[no-untyped-call]
         return y if same else None
-
-    def _all_finite(self, norms: Tensor) -> bool:
-        """Whether that is known: a finite norm has finite numbers. On a GPU nobody waits to ask."""
-        return self.trainer.device.type == "cpu" and math.isfinite(float(norms.sum()))
 
     def _back(self, name: str, delta: Tensor) -> None:
         self.signals[name] = _length(delta)
@@ -169,33 +168,41 @@ def _length(v: Tensor) -> Tensor:
     return _norms([v])[0]
 
 
+def _finite(norms: Tensor) -> bool:
+    """Whether that is known: a finite norm has finite numbers. On a GPU nobody waits to ask."""
+    return norms.device.type == "cpu" and math.isfinite(float(norms.sum()))
+
+
+def _sure(norms: Tensor, tensors: list[Tensor]) -> list[bool]:
+    """Of which tensors sums in their precision are known to have lost nothing. On a GPU nobody waits to ask."""
+    if tensors[0].dtype == DOUBLE or norms.device.type != "cpu":
+        return [tensors[0].dtype == DOUBLE] * len(tensors)
+    return [LEAST <= norm <= MOST for norm in norms.tolist()]
+
+
 def _count(v: Tensor) -> Tensor:
     """How many are not 0."""
     return torch.count_nonzero(v).double()
 
 
-def _sums(tensors: list[Tensor]) -> Tensor:
-    """The sum of each, of numbers that are 0 or 1."""
-    return torch.stack([one.sum(dtype=DOUBLE if one.numel() > EXACT else None) for one in tensors]).double()
+def _sum(v: Tensor) -> Tensor:
+    """The sum of numbers that are 0 or 1."""
+    return v.sum(dtype=DOUBLE if v.numel() > EXACT else None)
 
 
-def _largest(v: Tensor) -> Tensor:
-    """The largest |v|; NaN where there is one."""
-    return torch.maximum(v.amax(), -v.amin())
-
-
-def _sure(norm: Tensor) -> bool:
-    """Whether sums in float32 are known to have lost nothing. On a GPU nobody waits to ask."""
-    return norm.device.type == "cpu" and LEAST <= float(norm) <= MOST
+def _largest(tensors: list[Tensor]) -> Tensor:
+    """The largest |·| of each; NaN where there is one."""
+    lows, highs = zip(*(torch.aminmax(one) for one in tensors), strict=True)
+    return torch.maximum(torch.stack(highs), -torch.stack(lows))
 
 
 def _products(now: tuple[list[Tensor], Tensor], last: tuple[list[Tensor], Tensor]) -> Tensor:
-    """The inner products of two gradients' tensors, given with their norms."""
+    """The inner products of two gradients' tensors, each in one dimension, given with their norms."""
+    (these, norms), (those, before) = now, last
+    sure = map(operator.and_, _sure(norms, these), _sure(before, those))
     return torch.stack(
         [
-            torch.dot(a.flatten(), b.flatten()).double()
-            if a.dtype == DOUBLE or (_sure(p) and _sure(q))
-            else torch.sum(a.double() * b.double())
-            for a, b, p, q in zip(now[0], last[0], now[1], last[1], strict=True)
+            torch.dot(a, b) if plain else torch.sum(a.double() * b.double())
+            for a, b, plain in zip(these, those, sure, strict=True)
         ]
     )
