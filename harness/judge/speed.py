@@ -7,7 +7,7 @@ share its draw of addresses (two-stage resampling: Davison and Hinkley, *Bootstr
 3.8; of four processes it covers less than it says, as the median of six to twenty blocks does, 93 %). An interval that
 includes 1 decides nothing, and neither does a ratio within ``MARGIN``: another session of the same two programs moves
 it by as much. Where the two were not timed in turn it moves by much more, and the margin is ``APART``
-(``docs/measuring.md``).
+(``docs/measuring.md``). Of two hosts nothing is decided: machines of one name differ, and nobody knows by how much.
 """
 
 import itertools
@@ -86,6 +86,11 @@ class Steady:
         return self.record.facts.get("session", "")
 
     @property
+    def host(self) -> str:
+        """Where it was measured; empty if unknown."""
+        return self.record.facts.get("host", "")
+
+    @property
     def processes(self) -> int:
         """How many processes the blocks are of, as many of each."""
         measure = self.job.measure
@@ -119,10 +124,19 @@ class Ratio:
         return bool(self.of.composed or self.to.composed)
 
     @property
+    def elsewhere(self) -> bool:
+        """Whether the two are known to have been measured on different hosts."""
+        return bool(self.of.host and self.to.host and self.of.host != self.to.host)
+
+    @property
+    def decidable(self) -> bool:
+        """Whether there are enough blocks, of one host."""
+        return min(len(self.of.blocks), len(self.to.blocks)) >= FEWEST_BLOCKS and not self.elsewhere
+
+    @property
     def verdict(self) -> Verdict:
         """What may be said."""
-        blocks = min(len(self.of.blocks), len(self.to.blocks))
-        return decide(self.factor, margin(self.paired)) if blocks >= FEWEST_BLOCKS else "undecided"
+        return decide(self.factor, margin(self.paired)) if self.decidable else "undecided"
 
 
 @dataclass(frozen=True)
@@ -158,10 +172,9 @@ class Overall:
 
     @property
     def verdict(self) -> Verdict:
-        """What may be said: undecided too where a single cell has too few blocks."""
-        enough = all(min(len(r.of.blocks), len(r.to.blocks)) >= FEWEST_BLOCKS for r in self.ratios)
+        """What may be said: undecided too where a single cell has too few blocks, or those of two hosts."""
         paired = all(r.paired for r in self.ratios)
-        return decide(self.factor, margin(paired)) if enough else "undecided"
+        return decide(self.factor, margin(paired)) if all(r.decidable for r in self.ratios) else "undecided"
 
 
 @dataclass(frozen=True)

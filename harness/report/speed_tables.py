@@ -104,8 +104,8 @@ def ratios(material: Material, one: Setting, groups: Sequence[Group], name: str)
         rows,
         pd.DataFrame(long),
         note=f"{one.step_conditions}. Median of the ratios of blocks measured in turn (95 % interval). {_COMPOSED} "
-        "n: not interleaved, measured in different sessions. u: undecided, the interval includes 1 or the ratio is "
-        f"within {100 * speed.MARGIN:g} %, with n within {100 * speed.APART:g} %. "
+        "n: not interleaved, measured in different sessions. h: on different hosts. u: undecided, for "
+        f"the interval includes 1, the ratio is within {100 * speed.MARGIN:g} %, with n {100 * speed.APART:g} %, or h. "
         f"{SESSION} {overlapping(material, [s.record for group in groups for s in group.steady])}".strip(),
         again=commands.again(material, (s.record for group in groups for s in group.steady)),
         totals=[total],
@@ -120,8 +120,8 @@ def leader(means: Sequence[Overall]) -> speed.Contender | None:
 
 
 def _ratio(r: Ratio) -> Entry:
-    signs = [sign for sign, holds in (("c", r.composed), ("n", not r.paired), ("u", r.verdict == "undecided")) if holds]
-    light = " ".join(filter(None, (between(r.factor), *signs)))
+    held = {"c": r.composed, "n": not r.paired, "h": r.elsewhere, "u": r.verdict == "undecided"}
+    light = " ".join(filter(None, (between(r.factor), *(sign for sign, holds in held.items() if holds))))
     return Entry(number(r.factor.value), light, r.factor.value, "composed" if r.composed else "")
 
 
@@ -142,6 +142,7 @@ def _ratio_row(material: Material, one: Setting, recipe: str, r: Ratio) -> dict[
         "high": r.factor.high,
         "verdict": r.verdict,
         "interleaved": r.paired,
+        "hosts_differ": r.elsewhere,
         "composed": r.composed,
     }
 

@@ -111,6 +111,7 @@ def _factor(material: Material, mean: Overall) -> Item:
         parts[-1] += f" from {number(ordered[0].factor.value)} to {number(ordered[-1].factor.value)}"
     parts += ["undecided"] if mean.verdict == "undecided" else []
     parts += [] if all(r.paired for r in ordered) else ["not interleaved"]
+    parts += ["on different hosts"] if any(r.elsewhere for r in ordered) else []
     who = material.contenders[mean.of]
     return Item(who.name, f"{number(mean.factor.value)} ×", ", ".join(parts), who.series)
 

@@ -1,6 +1,7 @@
 """Speed is judged on made-up records whose medians, ratios and verdicts are worked out by hand."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -94,6 +95,18 @@ def test_across_sessions_every_block_meets_every_block_and_the_ratio_says_so():
 def test_records_that_name_no_session_are_not_paired():
     (ratio,) = group_of(timed("torch", [1.0, 2.0], ""), timed("jax", [1.0, 2.0], "")).ratios
     assert not ratio.paired
+
+
+def test_nothing_is_decided_between_two_hosts_of_one_kind():
+    def measured(backend, seconds, host):
+        record = timed(backend, [seconds] * 6, host)
+        return replace(record, facts={**record.facts, **({"host": host} if host else {})})
+
+    for hosts, verdict in ((("here", "here"), "longer"), (("here", "there"), "undecided"), (("here", ""), "longer")):
+        group = group_of(*map(measured, ("torch", "jax"), (2.0, 1.0), hosts))
+        (ratio,), (mean,) = group.ratios, speed.overall([group])
+        assert (ratio.factor.value, ratio.verdict, mean.verdict) == (2.0, verdict, verdict)
+        assert (group.fastest is None) == ratio.elsewhere == (verdict == "undecided")
 
 
 def test_an_interval_that_includes_one_is_undecided():
