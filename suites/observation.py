@@ -1,11 +1,12 @@
 """What it costs to look: steps as a health measurement makes them against plain training, interleaved in one run.
 
 ``python -m suites.observation`` measures all four frameworks on a perceptron (64-512-512-10) and a convolutional
-network on the digits, batch 128, Adam as shipped, float32, each in a process of its own held to one core, then to two.
+network on the digits, batch 128, Adam as shipped, float32, each in processes of its own held to one core, then to two.
 In each turn the same steps are made plainly, by ``Trainer.train``, and at each level as ``measure.health`` makes them,
 with the row of every observed step on the host. It is the second hundred steps of a run that are timed: the first
-observation at level full looks for an eigenvector from nothing, and the others from the one before. Printed are medians
-of the ratios to plain steps of the same turn, with their 95 % interval.
+observation at level full looks for an eigenvector from nothing, and the others from the one before. A process's ratio
+is the median of those to plain steps of the same turn. Each process is a draw of addresses, worth up to 4 % of a ratio:
+printed is the median of several, with the least and the most of them.
 """
 
 import argparse
@@ -50,7 +51,7 @@ OBSERVED: dict[Level, Health] = {
 }
 GOALS: dict[Level, float] = {"minimal": 1.08, "standard": 1.05, "full": 1.10}  # the most that a median ratio is to be
 THREADS = (1, 2)
-STEPS, TURNS = 100, 30
+STEPS, TURNS, PROCESSES = 100, 10, 5
 RECIPE = Recipe(Adam(lr=0.001))
 
 
@@ -103,7 +104,8 @@ def _clock(train: Callable[[Integers], object], order: Integers) -> float:
 def main() -> None:
     """Measure one framework on one problem here, or each in a process of its own."""
     parser = argparse.ArgumentParser(description="observed steps against plain ones")
-    parser.add_argument("--turns", type=int, default=TURNS)
+    parser.add_argument("--turns", type=int, default=TURNS, help="of each process")
+    parser.add_argument("--processes", type=int, default=PROCESSES)
     parser.add_argument("--only", choices=FRAMEWORKS, help="one framework")
     parser.add_argument("--problem", choices=PROBLEMS, help="one problem")
     parser.add_argument("--threads", type=int, choices=THREADS, help="one number of threads")
@@ -118,7 +120,7 @@ def main() -> None:
         for threads in [asked.threads] if asked.threads else THREADS:
             for backend in [asked.only] if asked.only else FRAMEWORKS:
                 try:
-                    row = _row(apart(backend, problem, threads, asked.turns))
+                    row = _row([apart(backend, problem, threads, asked.turns) for _ in range(asked.processes)])
                 except GradgaugeError as error:
                     row = f"    {error}"
                 print(f"{problem:8}{backend:12}{threads:>8}{row}", flush=True)
@@ -137,16 +139,15 @@ def apart(backend: str, problem: str, threads: int, turns: int) -> dict[str, lis
     return found
 
 
-def _row(found: dict[str, list[float]]) -> str:
-    ratios = "".join(f"{interval(found[level]):28}" for level in OBSERVED)
-    return f"{np.median(found['plain']) * 1e6:>9.0f} µs    {ratios}"
+def _row(found: list[dict[str, list[float]]]) -> str:
+    medians = {name: [float(np.median(one[name])) for one in found] for name in ("plain", *OBSERVED)}
+    ratios = "".join(f"{spread(medians[level]):28}" for level in OBSERVED)
+    return f"{np.median(medians['plain']) * 1e6:>9.0f} µs    {ratios}"
 
 
-def interval(ratios: list[float]) -> str:
-    """The median, and between what it is with 95 % by resampling."""
-    resampled = np.random.default_rng(0).choice(ratios, (2000, len(ratios)))
-    low, high = np.quantile(np.median(resampled, axis=1), (0.025, 0.975))
-    return f"{np.median(ratios):.3f} [{low:.3f}, {high:.3f}]"
+def spread(ratios: list[float]) -> str:
+    """The median of the processes, the least and the most."""
+    return f"{np.median(ratios):.3f} [{min(ratios):.3f}, {max(ratios):.3f}]"
 
 
 if __name__ == "__main__":

@@ -47,7 +47,7 @@ class Observer:
         if self.whole:
             # Made once: large ones that are made and dropped in each step go back to the system.
             shapes, like = trainer.task.shapes, trainer.device.like
-            self.before, self.delta, *self.kept = (Flat(shapes, trainer.dtype, like) for _ in range(4))
+            self.delta, *self.kept = (Flat(shapes, trainer.dtype, like) for _ in range(3))
             self.marks = [Flat(shapes, np.dtype(bool), like) for _ in range(2)]
         on = trainer.objective(batch)
         tapes = Tapes(*([self._seen(one, tape is on.marked.backward) for one in tape] for tape in on.marked))
@@ -56,15 +56,14 @@ class Observer:
     def step(self, row: Array) -> Array:
         """Make one step on these samples; the row of what was seen, which the next one overwrites."""
         trainer, on = self.trainer, self.on
-        w, g = trainer.w, trainer.g
         trainer.load(on, row)
         self.row[0] = on.loss()
         on.differentiate()
         if trainer.penalty is not None:
             self.row[1] = trainer.penalty()
-        norms(g.pieces, self.tensors[0])
+        norms(trainer.g.pieces, self.tensors[0])
         if self.whole:
-            self.kept[0].vector[...], self.before.vector[...] = g.vector, w.vector
+            self._before()
         self._clip_and_update()
         if self.whole:
             self._moved()
@@ -81,29 +80,36 @@ class Observer:
             self.tensors[1] = self.tensors[0]
         update.apply()
 
-    def _moved(self) -> None:
-        """What is more of the tensors, from w before the update and g before the clip."""
-        out, before, delta, g = self.tensors, self.before, self.delta, self.kept[0]
-        np.subtract(self.trainer.w.vector, before.vector, delta.vector)
-        norms(delta.pieces, out[2])
-        norms(before.pieces, out[3])
-        for i, values in enumerate((g, delta, before), 4):
-            largest(values.pieces, out[i])
-        zero, stands = self.marks
+    def _before(self) -> None:
+        """What more is told of g before the clip and of w before the update, while they lie in a cache."""
+        out, trainer, zero = self.tensors, self.trainer, self.marks[0]
+        w, g, last = trainer.w, trainer.g, trainer.last
+        self.delta.vector[...] = w.vector
+        norms(w.pieces, out[3])
+        largest(w.pieces, out[6])
+        largest(g.pieces, out[4])
         np.equal(g.vector, 0, zero.vector)
         counts(zero.pieces, out[7])
-        np.equal(delta.vector, 0, stands.vector)
-        np.greater(stands.vector, zero.vector, stands.vector)  # and there is a gradient
-        counts(stands.pieces, out[8])
         nonfinite(g.pieces, out[0], out[9])
-        last, self.trainer.last = self.trainer.last, (g, out[0].copy())
-        self.kept.reverse()
         if last is None:
             out[10] = np.nan
         else:
             products((g, out[0]), last, out[10])
             np.divide(out[10], out[0], out[10])
             np.divide(out[10], last[1], out[10])
+        self.kept[0].vector[...] = g.vector
+        trainer.last = self.kept[0], out[0].copy()
+        self.kept.reverse()
+
+    def _moved(self) -> None:
+        """What is told of the update."""
+        out, delta, (zero, stands) = self.tensors, self.delta, self.marks
+        np.subtract(self.trainer.w.vector, delta.vector, delta.vector)
+        norms(delta.pieces, out[2])
+        largest(delta.pieces, out[5])
+        np.equal(delta.vector, 0, stands.vector)
+        np.greater(stands.vector, zero.vector, stands.vector)  # and there is a gradient
+        counts(stands.pieces, out[8])
 
     def _seen(self, one: Callable[[], object], back: bool) -> Callable[[], object]:
         """What the step does at this place of a tape: at a mark of a layer, look at it."""

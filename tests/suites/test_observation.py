@@ -13,6 +13,5 @@ def test_every_level_has_its_ratios():
     assert all(len(each) == 2 and min(each) > 0 for each in found.values())
 
 
-def test_the_interval_holds_the_median():
-    assert observation.interval([1.0, 1.0, 1.0]) == "1.000 [1.000, 1.000]"
-    assert observation.interval([1.1, 1.2, 1.3] * 20).startswith("1.200 [1.")
+def test_a_row_tells_the_least_and_the_most_of_the_processes():
+    assert observation.spread([1.3, 1.1, 1.2]) == "1.200 [1.100, 1.300]"
