@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from backends.numpy.flat import Array, Flat, on_host
-from backends.numpy.tape import Mark, Tapes
-from harness.observation import BINS, BITS, EXACT, FROM_ZERO, LAST, LEAST, MOST, OUTPUTS, Layout, Watched
+from backends.numpy.tape import Mark, Pair, Tape
+from harness.observation import BINS, BITS, EXACT, FROM_ZERO, LAST, LEAST, MOST, OUTPUTS, Layout
 from harness.spec.job import Level
 
 if TYPE_CHECKING:
@@ -50,8 +50,10 @@ class Observer:
             self.delta, *self.kept = (Flat(shapes, trainer.dtype, like) for _ in range(3))
             self.marks = [Flat(shapes, np.dtype(bool), like) for _ in range(2)]
         on = trainer.objective(batch)
-        tapes = Tapes(*([self._seen(one, tape is on.marked.backward) for one in tape] for tape in on.marked))
-        self.on = on._replace(**tapes._asdict()) if layout.layers else on
+        forward, backward = on.marked
+        self.on = on._replace(
+            forward=self._looking(forward, self._output), backward=self._looking(backward, self._signal)
+        )
 
     def step(self, row: Array) -> Array:
         """Make one step on these samples; the row of what was seen, which the next one overwrites."""
@@ -111,21 +113,20 @@ class Observer:
         np.greater(stands.vector, zero.vector, stands.vector)  # and there is a gradient
         counts(stands.pieces, out[8])
 
-    def _seen(self, one: Callable[[], object], back: bool) -> Callable[[], object]:
-        """What the step does at this place of a tape: at a mark of a layer, look at it."""
-        if not isinstance(one, Mark) or one.layer not in self.places:
-            return one
-        i = self.places[one.layer]
-        layer = self.layout.layers[i]
-        if back:
-            return partial(self._signal, i, one.y.d) if layer.signal else one
-        return partial(self._output, layer, i, one.y.value)
+    def _looking(self, tape: Tape, look: Callable[[int, Pair], None]) -> Tape:
+        """The tape with a look at the marks of those layers that are looked at, and without the others'."""
+        found: Tape = []
+        for one in tape:
+            if not isinstance(one, Mark):
+                found.append(one)
+            elif one.layer in self.places:
+                found.append(partial(look, self.places[one.layer], one.y))
+        return found
 
-    def _output(self, layer: Watched, i: int, value: Array) -> None:
-        y = value.reshape(-1)
-        out = self.layers
+    def _output(self, i: int, seen: Pair) -> None:
+        layer, out, y = self.layout.layers[i], self.layers, seen.value.reshape(-1)
         out[1, i] = length(y)
-        out[0, i] = total(y, out[1, i]) / y.size
+        out[0, i] = summed(y, out[1, i]) / y.size
         if layer.bounds is not None:
             low, high = layer.bounds
             out[3, i] = np.count_nonzero(np.greater(low, y)) + np.count_nonzero(np.greater(y, high))
@@ -140,8 +141,8 @@ class Observer:
             finite = y + 0 if on_host(y) and out[4, i] == 0 else np.where(np.isfinite(y), y + 0, y.dtype.type(0))
             self.counted[i] = np.bincount(bins(finite), minlength=BINS)
 
-    def _signal(self, i: int, delta: Array) -> None:
-        self.layers[len(OUTPUTS), i] = length(delta.reshape(-1))
+    def _signal(self, i: int, seen: Pair) -> None:
+        self.layers[len(OUTPUTS), i] = length(seen.d.reshape(-1))
 
 
 def length(v: Array) -> Any:
@@ -169,7 +170,7 @@ def bins(y: Array) -> Array:
     return b
 
 
-def total(v: Array, norm: Any) -> Any:
+def summed(v: Array, norm: Any) -> Any:
     """The sum of a vector, in float64; on the host of blocks that float32 adds up, where its norm is ``sure``."""
     if not on_host(v) or v.dtype == np.float64 or not sure(norm):
         return v.sum(dtype=np.float64)
